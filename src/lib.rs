@@ -1,0 +1,34 @@
+//! Airwrite: a gateway that opens IoT eSIM cards over the air.
+//!
+//! The rooms, from the ground up; a room uses only rooms that stand lower in this list
+//! (`tests/floors.rs` checks it):
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`cli`], [`config`] | commands, configuration file, wiring and shutdown |
+//! | [`api`] | HTTP API and webhooks |
+//! | [`sim`] | an operator in a box: SMSC, HLR, terminals, cards |
+//! | [`gateway`] | the running system: inbound, dispatch, timers, outbox |
+//! | [`link`] | SMPP client: one task owns each connection |
+//! | [`store`] | the write model and its backends |
+//! | [`vault`] | card keys sealed at rest; the only place that secures or opens packets |
+//! | [`card`] | the card aggregate, pure |
+//! | [`applet`] | the ASN.1 messages between platform and card |
+//! | [`ota`] | secured packets, SMS user data, comprehension TLVs |
+//! | [`smpp`] | PDUs, framing, the session without I/O |
+//! | [`identity`] | IMEI, EID, ICCID, IMSI, MSISDN |
+//! | [`world`] | clock and randomness as traits |
+pub mod api;
+pub mod applet;
+pub mod card;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod identity;
+pub mod link;
+pub mod ota;
+pub mod sim;
+pub mod smpp;
+pub mod store;
+pub mod vault;
+pub mod world;

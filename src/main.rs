@@ -1,0 +1,3 @@
+//! The `airwrite` binary: everything is in the library.
+
+fn main() {}
