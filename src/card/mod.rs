@@ -18,8 +18,8 @@ pub use aggregate::{Binding, Card, QUEUE_MAX, UNSETTLED_MAX};
 pub use apply::apply;
 pub use counter::{Counter, MoWindow, RESTORE_GAP, Replay, WINDOW};
 pub use event::{
-    Bound, DeviceView, Event, Fact, FromCard, Refused, ResponseData, Seal, Step, Submission, Submitted, Terms,
-    WriteChange,
+    Bound, DeviceView, Event, Fact, FromCard, Refused, ResponseData, Seal, Step, Submission, Submitted,
+    Terms, WriteChange,
 };
 pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};

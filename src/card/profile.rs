@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::applet::Refresh;
 use crate::ota::{Spi1, Spi2, Tar};
 
 /// A kind of card (`config/profiles/*.toml`).
@@ -149,8 +150,8 @@ pub enum BindingPolicy {
 #[serde(deny_unknown_fields)]
 pub struct WriteTerms {
     /// REFRESH qualifier (TS 102 223 §8.6): 04 UICC reset, 05 NAA application reset.
-    #[serde(deserialize_with = "octet")]
-    pub refresh: u8,
+    #[serde(deserialize_with = "refresh")]
+    pub refresh: Refresh,
 }
 
 impl Profile {
@@ -160,7 +161,8 @@ impl Profile {
     /// The first key that is missing, unknown, or holds what is not served.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
         let profile: Self = toml::from_str(text).map_err(|e| ProfileError::Toml(Box::new(e)))?;
-        let refuse = |key, expected| Err(ProfileError::Value { profile: profile.name.clone(), key, expected });
+        let refuse =
+            |key, expected| Err(ProfileError::Value { profile: profile.name.clone(), key, expected });
         if profile.mt.mode != "10" {
             return refuse("mt.mode", "\"10\" (must be higher)");
         }
@@ -175,9 +177,6 @@ impl Profile {
         }
         if usize::from(profile.mo.window) != super::WINDOW {
             return refuse("mo.window", "64");
-        }
-        if !matches!(profile.write.refresh, 4 | 5) {
-            return refuse("write.refresh", "\"04\" (UICC reset) or \"05\" (NAA application reset)");
         }
         Ok(profile)
     }
@@ -233,6 +232,11 @@ fn spi1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spi1, D::Error> {
 
 fn spi2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spi2, D::Error> {
     octet(deserializer).map(Spi2)
+}
+
+fn refresh<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Refresh, D::Error> {
+    Refresh::of_qualifier(octet(deserializer)?)
+        .ok_or_else(|| de::Error::custom("expected \"04\" (UICC reset) or \"05\" (NAA application reset)"))
 }
 
 /// The waits of a write (`[timers]`), in seconds.

@@ -1,7 +1,7 @@
 //! What begins: the next write of the queue, a write packet, a poll, an answer.
 
 use super::Work;
-use crate::applet::{Message, Poll, PollWhat, ResultAck, WriteCard};
+use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
     Timers, WriteState,
@@ -35,7 +35,10 @@ impl Work<'_> {
             kind: "write.accepted".to_owned(),
             seq: self.card.seq,
             write: Some((id, seq)),
-            detail: format!("imei {}, imsi {}, msisdn {}", order.imei, order.target.imsi, order.target.msisdn),
+            detail: format!(
+                "imei {}, imsi {}, msisdn {}",
+                order.imei, order.target.imsi, order.target.msisdn
+            ),
         });
         self.take(Order { seq, ..order });
     }
@@ -133,7 +136,7 @@ impl Work<'_> {
             imsi: target.imsi,
             msisdn: target.msisdn,
             smsc: target.smsc,
-            refresh: self.terms.profile.write.refresh.into(),
+            refresh: self.terms.profile.write.refresh,
             rollback: true,
             binding_ack,
             key_block: None,
@@ -195,7 +198,9 @@ impl Work<'_> {
         self.card.owed.remove(0);
         self.card.notice = Some(Notice { cntr, leg: Leg::new(to, self.now), says: answer });
         let message = match answer {
-            Answer::Binding(ack) => Message::BindingResponse(ack.into()),
+            Answer::Binding(ack) => {
+                Message::BindingResponse(BindingResponse { tid: ack.tid, result: ack.result })
+            }
             Answer::Result { tid, status } => Message::ResultAck(ResultAck { tid, status }),
         };
         self.seal(cntr, Spi2::NO_POR, message);
@@ -216,7 +221,7 @@ impl Work<'_> {
         let counter = self.card.counters.iter_mut().find(|counter| counter.scope == scope)?;
         let next = counter.next(epoch);
         if let Some(cntr) = next {
-            counter.last = cntr.value();
+            counter.last = cntr.get();
             counter.epoch = epoch;
         } else {
             self.card.owed.clear();
@@ -247,5 +252,5 @@ impl Work<'_> {
 
 /// The transaction id of a poll: the low four octets of its CNTR.
 pub(super) fn poll_tid(cntr: Cntr) -> u32 {
-    u32::try_from(cntr.value() & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+    u32::try_from(cntr.get() & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }

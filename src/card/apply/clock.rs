@@ -87,7 +87,10 @@ impl Work<'_> {
                 if let Some(counter) = self.card.counters.iter_mut().find(|c| c.scope == scope) {
                     counter.last = counter.last.saturating_add(RESTORE_GAP);
                 }
-                self.fact("card.counter", format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"));
+                self.fact(
+                    "card.counter",
+                    format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"),
+                );
             }
             self.poll_again();
         }

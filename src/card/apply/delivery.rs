@@ -75,12 +75,12 @@ impl Work<'_> {
             notice.leg.state = if again { back_off } else { LegState::Silent };
             return;
         }
-        let Some(packet) = self.card.outstanding.as_mut().filter(|packet| packet.cntr == cntr) else { return };
+        let Some(packet) = self.card.outstanding.as_mut().filter(|packet| packet.cntr == cntr) else {
+            return;
+        };
         let purpose = packet.purpose;
-        let Some(leg) = packet
-            .legs
-            .iter_mut()
-            .find(|leg| leg.to == to && matches!(leg.state, LegState::Handed { .. }))
+        let Some(leg) =
+            packet.legs.iter_mut().find(|leg| leg.to == to && matches!(leg.state, LegState::Handed { .. }))
         else {
             return;
         };

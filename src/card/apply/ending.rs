@@ -3,7 +3,8 @@
 use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::{
-    End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId, WriteState,
+    End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId,
+    WriteState,
 };
 use crate::identity::{Imei, Imsi};
 
@@ -38,11 +39,11 @@ impl Work<'_> {
     }
 
     /// The card proves that it runs under `imsi`, in the device `imei`.
-    pub(super) fn confirmed(&mut self, imsi: Imsi, imei: Imei) {
+    pub(super) fn confirmed(&mut self, imsi: Option<Imsi>, imei: Imei) {
         let Some(active) = &self.card.active else { return };
         let (target, ordered) = (active.order.target.clone(), active.order.imei);
-        if imsi != target.imsi {
-            self.fact("card.hint", format!("confirms the write under another IMSI, {imsi}"));
+        if imsi != Some(target.imsi) {
+            self.fact("card.hint", "confirms the write under another IMSI");
             return;
         }
         self.replace_subscription(target);
@@ -74,14 +75,14 @@ impl Work<'_> {
     }
 
     /// Word of a write that ended unresolved: it changes the card, never the end.
-    pub(super) fn late_proof(&mut self, tid: u32, status: WriteStatus, imsi: Imsi) {
+    pub(super) fn late_proof(&mut self, tid: u32, status: WriteStatus, imsi: Option<Imsi>) {
         let Some(at) = self.card.unsettled.iter().position(|unsettled| unsettled.tid == tid) else { return };
         if status == WriteStatus::Accepted {
             return;
         }
         let Unsettled { write, target, .. } = self.card.unsettled.remove(at);
         self.card.last_result = Some((tid, write));
-        if status == WriteStatus::Confirmed && imsi == target.imsi {
+        if status == WriteStatus::Confirmed && imsi == Some(target.imsi) {
             self.replace_subscription(target);
         } else {
             self.freed.push(target);

@@ -5,7 +5,7 @@ use crate::applet::{BindingAck, BindingRequest, BindingResult, WriteResult, Writ
 use crate::card::{
     Answer, Binding, BindingPolicy, Bound, CardId, DeviceView, End, FromCard, QUEUE_MAX, WriteState,
 };
-use crate::identity::{Imei, Msisdn};
+use crate::identity::{Imei, Imsi, Msisdn};
 
 impl Work<'_> {
     pub(super) fn binding(
@@ -105,10 +105,9 @@ impl Work<'_> {
                 let answered = self.card.binding.as_ref().map(|binding| binding.answered);
                 answered.filter(|ack| ack.tid == request.tid).map(Answer::Binding)
             }
-            FromCard::Result(result) => self.taken_before(result.tid).then_some(Answer::Result {
-                tid: result.tid,
-                status: result.status,
-            }),
+            FromCard::Result(result) => self
+                .taken_before(result.tid)
+                .then_some(Answer::Result { tid: result.tid, status: result.status }),
         };
         if let Some(answer) = answer {
             self.card.repeated_at = self.now;
@@ -140,7 +139,7 @@ impl Work<'_> {
     }
 
     /// What the card itself says, authenticated, of the active write.
-    pub(super) fn verdict(&mut self, status: WriteStatus, detail: u8, imsi: crate::identity::Imsi, imei: Imei) {
+    pub(super) fn verdict(&mut self, status: WriteStatus, detail: u8, imsi: Option<Imsi>, imei: Imei) {
         match status {
             WriteStatus::Accepted => self.written(),
             WriteStatus::Confirmed => self.confirmed(imsi, imei),

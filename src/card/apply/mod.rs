@@ -11,8 +11,8 @@ mod message;
 mod response;
 
 use super::{
-    Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms, WriteChange,
-    WriteId, WriteState,
+    Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms,
+    WriteChange, WriteId, WriteState,
 };
 
 pub(super) use begin::{RESYNC_MS, result_poll_at};
@@ -99,7 +99,12 @@ impl<'a> Work<'a> {
     /// Tells something about the card.
     fn fact(&mut self, kind: &str, detail: impl Into<String>) {
         self.card.seq += 1;
-        self.facts.push(Fact { kind: kind.to_owned(), seq: self.card.seq, write: None, detail: detail.into() });
+        self.facts.push(Fact {
+            kind: kind.to_owned(),
+            seq: self.card.seq,
+            write: None,
+            detail: detail.into(),
+        });
     }
 
     /// Tells something about the active write.
@@ -123,13 +128,7 @@ impl<'a> Work<'a> {
         self.card.active.as_ref().map(|active| active.state)
     }
 
-    fn message(
-        &mut self,
-        cntr: u64,
-        digest: u64,
-        from: Option<crate::identity::Msisdn>,
-        message: FromCard,
-    ) {
+    fn message(&mut self, cntr: u64, digest: u64, from: Option<crate::identity::Msisdn>, message: FromCard) {
         use super::Replay;
         match self.card.mo.judge(cntr, digest) {
             Replay::New => {

@@ -33,7 +33,7 @@ impl Work<'_> {
                     self.doubt("PoR 00 without a readable result");
                 }
             }
-            Rsc::INSUFFICIENT_MEMORY => {
+            Rsc::NO_MEMORY => {
                 self.card.outstanding = None;
                 if let Some(active) = &mut self.card.active {
                     active.not_before = self.now + self.terms.timers.no_memory_s * 1000;
@@ -41,7 +41,7 @@ impl Work<'_> {
                 self.enter(WriteState::Queued);
                 self.fact("card.hint", "the card has no memory (RSC 07): later, with a new CNTR");
             }
-            Rsc::MORE_TIME | Rsc::BY_SMS_SUBMIT | Rsc::BY_USSD => self.wait_for_real_answer(),
+            Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD => self.wait_for_real_answer(),
             _ => self.doubt(&format!("PoR {rsc}")),
         }
     }
@@ -112,7 +112,8 @@ impl Work<'_> {
         match (active.state, reached(active.tid)) {
             (WriteState::Queued, _) => {
                 if still_open {
-                    active.not_before = self.now + self.terms.timers.result_polls_s.first().copied().unwrap_or(600) * 1000;
+                    active.not_before =
+                        self.now + self.terms.timers.result_polls_s.first().copied().unwrap_or(600) * 1000;
                 }
             }
             (WriteState::Unknown, LastState::None) => self.not_applied(),
