@@ -1,6 +1,7 @@
 //! Keys: octets whose first names the key space, ordered as octet strings.
 
 use std::fmt;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -194,6 +195,12 @@ impl KeyRange {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+
+    /// The range as ordered collections take it; `None` where it is empty (some of them panic at that).
+    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+        let end = self.end().map_or(Bound::Unbounded, Bound::Excluded);
+        (!self.is_empty()).then_some((Bound::Included(self.start()), end))
     }
 }
 

@@ -7,7 +7,7 @@
 //! Reads see what is not yet durable and say so: every [`Read`] carries the sequence it depends on, and no answer
 //! based on it may leave before [`Store::durable`] has returned for that sequence.
 //!
-//! Backends: `SledStore` on disk, [`MemoryStore`] for tests and simulation. `tests/store_contract.rs` holds both
+//! Backends: [`SledStore`] on disk, [`MemoryStore`] for tests and simulation. `tests/store_contract.rs` holds both
 //! to the same behaviour.
 
 use std::fmt;
@@ -17,13 +17,17 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 mod commit;
+mod config;
 mod envelope;
 mod key;
 pub mod keys;
 mod memory;
+mod sled;
 mod standing;
 
+pub use self::sled::{OnFatal, SledStore};
 pub use commit::{Commit, CommitError, Expect, Op};
+pub use config::{StoreConfig, StoreConfigError};
 pub use envelope::{EnvelopeError, Guarded, Unguarded};
 pub use key::{Key, KeyError, KeyRange, KeyText};
 pub use memory::{Fault, MemoryStore};
@@ -114,6 +118,8 @@ pub struct StoreCounters {
     pub conflicts: u64,
     /// Advisory commits that were given up: queue full, assertion failed, or store out of service.
     pub advisory_dropped: u64,
+    /// Times the disk was synchronised, each for a group of commits (always 0 in memory).
+    pub groups: u64,
     /// Times the store went out of service after an I/O error.
     pub poisoned: u64,
 }
