@@ -134,6 +134,9 @@ impl TryFrom<&str> for KeyText {
     }
 }
 
+/// Start and end of a [`KeyRange`] as ordered collections take them.
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A range of keys: from a first one on, up to but without an end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRange {
@@ -197,8 +200,8 @@ impl KeyRange {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
-    /// The range as ordered collections take it; `None` where it is empty (some of them panic at that).
-    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    /// Start and end; `None` where it is empty (some of them panic at that).
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         let end = self.end().map_or(Bound::Unbounded, Bound::Excluded);
         (!self.is_empty()).then_some((Bound::Included(self.start()), end))
     }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::standing::{Service, Standing};
 use super::{
-    BoxFuture, Commit, CommitError, Key, Op, READ_ENTRIES_MAX, Read, STORE_VERSION, Scan, Seq, Store,
-    StoreCounters, StoreError, Unguarded, keys, within,
+    BoxFuture, Commit, CommitError, Entries, Key, Op, READ_ENTRIES_MAX, Read, STORE_VERSION, Scan, Seq,
+    Store, StoreCounters, StoreError, Unguarded, keys, within,
 };
 
 /// How the next awaited commit goes wrong ([`MemoryStore::fail_next`]).
@@ -248,7 +248,7 @@ impl State {
         self.pending.iter().find(|pending| pending.seq >= seq.0).map(|pending| pending.due)
     }
 
-    fn scan(&self, scan: &Scan) -> Vec<(Key, Bytes)> {
+    fn scan(&self, scan: &Scan) -> Entries {
         let Some(bounds) = scan.range.bounds() else { return Vec::new() };
         let entries = self.visible.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
         if scan.reverse {
@@ -267,7 +267,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Vec<(Key, Bytes)>>, StoreError>> {
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Entries>, StoreError>> {
         Box::pin(async move {
             scan.check()?;
             self.read(|state| state.scan(&scan))

@@ -71,6 +71,9 @@ impl fmt::Display for Seq {
     }
 }
 
+/// Keys with their values, as a scan returns them.
+pub type Entries = Vec<(Key, Bytes)>;
+
 /// What a read saw, and the sequence that must be durable before anything based on it may leave the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read<T> {
@@ -139,7 +142,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for a limit above [`READ_ENTRIES_MAX`]; any error of a store out of service.
-    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Vec<(Key, Bytes)>>, StoreError>>;
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Entries>, StoreError>>;
 
     /// Applies `commit` wholly or not at all, and resolves once it is durable. Waits while the queue is full.
     ///

@@ -12,7 +12,7 @@ use std::path::Path;
 use bytes::Bytes;
 use sled::{Batch, Db, IVec, Mode};
 
-use crate::store::{Key, Op, STORE_VERSION, Scan, StoreError, Unguarded, keys};
+use crate::store::{Entries, Key, Op, STORE_VERSION, Scan, StoreError, Unguarded, keys};
 
 /// The database as its only writer holds it.
 pub(super) struct Disk {
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// The entries that `scan` asks for.
-    pub(super) fn scan(&self, scan: &Scan) -> Result<Vec<(Key, Bytes)>, StoreError> {
+    pub(super) fn scan(&self, scan: &Scan) -> Result<Entries, StoreError> {
         let Some(bounds) = scan.range.bounds() else { return Ok(Vec::new()) };
         let entries = self.0.range::<&[u8], _>(bounds);
         if scan.reverse { collect(entries.rev(), scan.limit) } else { collect(entries, scan.limit) }
@@ -132,7 +132,7 @@ impl Reader {
 
 type Entry = sled::Result<(IVec, IVec)>;
 
-fn collect(entries: impl Iterator<Item = Entry>, limit: usize) -> Result<Vec<(Key, Bytes)>, StoreError> {
+fn collect(entries: impl Iterator<Item = Entry>, limit: usize) -> Result<Entries, StoreError> {
     let entry = |entry: Entry| {
         let (key, value) = entry.map_err(sled_error)?;
         let key = Key::from_octets(octets(&key)).map_err(StoreError::DamagedKey)?;
