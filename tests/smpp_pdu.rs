@@ -26,10 +26,9 @@ fn ok(sequence: u32, body: Body) -> Pdu {
     Pdu { status: CommandStatus::ESME_ROK, sequence, body }
 }
 
-#[test]
-fn submit_sm_of_a_secured_packet_stands_as_the_specification_lays_it_out() {
+fn secured_packet() -> Sm {
     let packet = Bytes::from_static(&[0x02, 0x70, 0x00, 0x00, 0x01]);
-    let sm = Sm {
+    Sm {
         validity_period: "000002000000000R".parse().unwrap(),
         registered_delivery: RegisteredDelivery::FINAL,
         ..Sm::submit_ota(
@@ -37,14 +36,61 @@ fn submit_sm_of_a_secured_packet_stands_as_the_specification_lays_it_out() {
             Address::international("491700").unwrap(),
             ShortMessage::try_from(packet).unwrap(),
         )
-    };
+    }
+}
+
+#[test]
+fn submit_sm_of_a_secured_packet_stands_as_the_specification_lays_it_out() {
     let mut expected = vec![0, 0, 0, 64, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9];
-    expected
-        .extend_from_slice(b"\0\x03\x001234\0\x01\x01491700\0\x40\x7F\0\0000002000000000R\0\x01\0\xF6\0\x05");
-    expected.extend_from_slice(&[0x02, 0x70, 0x00, 0x00, 0x01]);
-    let pdu = ok(9, Body::SubmitSm(sm));
+    expected.extend_from_slice(b"\0\x03\x001234\0\x01\x01491700\0\x40\x7F\0");
+    expected.extend_from_slice(b"\x00000002000000000R\0\x01\0\xF6\0\x05\x02\x70\0\0\x01");
+    let pdu = ok(9, Body::SubmitSm(secured_packet()));
     assert_eq!(encode(&pdu), expected);
     assert_eq!(decode(&expected), pdu);
+}
+
+/// The other stack decodes and encodes again what we wrote.
+fn through_rusmpp(pdu: &Pdu) -> (rusmpp::Command, BytesMut) {
+    use tokio_util::codec::{Decoder, Encoder};
+    let mut codec = rusmpp::tokio_codec::CommandCodec::new();
+    let command = codec.decode(&mut encode(pdu)).unwrap().expect("a whole PDU");
+    let mut again = BytesMut::new();
+    codec.encode(&command, &mut again).unwrap();
+    (command, again)
+}
+
+#[test]
+fn another_stack_reads_what_we_write() {
+    let tlvs = Tlvs::default().with(tag::RECEIPTED_MESSAGE_ID, b"0af1\0").unwrap();
+    let tlvs = tlvs.with(tag::MESSAGE_STATE, &[2]).unwrap().with(0x1401, &[1, 2, 3]).unwrap();
+    let receipt = Sm { esm_class: EsmClass::DELIVERY_RECEIPT, tlvs, ..secured_packet() };
+    let password = airwrite::smpp::Password::new("secret").unwrap();
+    let resp = SmResp { message_id: "0af1".parse().unwrap(), tlvs: Tlvs::default() };
+    for body in [
+        Body::SubmitSm(secured_packet()),
+        Body::DeliverSm(receipt),
+        Body::SubmitSmResp(resp),
+        Body::DeliverSmResp(SmResp::default()),
+        Body::Bind(Bind::new(BindMode::Transceiver, "airwrite".parse().unwrap(), password)),
+        Body::Bind(Bind::new(BindMode::Transmitter, "airwrite".parse().unwrap(), password)),
+        Body::Bind(Bind::new(BindMode::Receiver, "airwrite".parse().unwrap(), password)),
+        Body::Unbind,
+        Body::UnbindResp,
+        Body::EnquireLink,
+        Body::EnquireLinkResp,
+        Body::GenericNack,
+    ] {
+        let pdu = ok(9, body);
+        let (command, again) = through_rusmpp(&pdu);
+        assert_eq!(u32::from(command.id()), pdu.body.command_id().0);
+        assert_eq!(command.sequence_number(), 9);
+        assert_eq!(again, encode(&pdu), "{pdu:?}");
+    }
+    let (command, _) = through_rusmpp(&ok(9, Body::SubmitSm(secured_packet())));
+    let Some(rusmpp::Pdu::SubmitSm(seen)) = command.pdu() else { panic!("a submit_sm") };
+    assert_eq!(seen.short_message().as_ref(), &secured_packet().short_message.as_bytes()[..]);
+    assert_eq!((seen.protocol_id, u8::from(seen.data_coding)), (0x7F, 0xF6));
+    assert_eq!(seen.destination_addr.to_string(), "491700");
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub(super) struct Connection<'a> {
     session: Session<Token>,
     answers: mpsc::Receiver<Answered>,
     answer: mpsc::Sender<Answered>,
+    /// Messages handed to the gateway and not answered yet.
+    unanswered: usize,
     bound_at: Option<Instant>,
     refused: Option<CommandStatus>,
     /// By when the graceful close must be done, once it has begun.
@@ -85,6 +87,7 @@ impl<'a> Connection<'a> {
             session: Session::new(session, now.into_std()),
             answers,
             answer,
+            unanswered: 0,
             bound_at: None,
             refused: None,
             close_by: None,
@@ -174,6 +177,7 @@ impl<'a> Connection<'a> {
 
     fn send_answer(&mut self, now: Instant, answered: Answered) {
         let Answered { sm, status, received } = answered;
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.task.shared.metrics.answer.record(now.saturating_duration_since(received));
         self.session.answer_sm(now.into_std(), sm, status, MessageId::EMPTY);
     }
@@ -280,13 +284,16 @@ impl<'a> Connection<'a> {
     fn deliver(&mut self, unanswered: UnansweredSm, sm: Sm) {
         let shared = &self.task.shared;
         let full = shared.config.inbound_full.status();
-        let (unanswered, status) = if self.session.unanswered() > usize::from(shared.config.inbound_queue) {
+        let (unanswered, status) = if self.unanswered >= usize::from(shared.config.inbound_queue) {
             (Some(unanswered), full)
         } else {
             let answer = Answer::new(self.answer.clone(), unanswered);
             let delivery = Delivery { link: Arc::clone(&shared.name), sm, answer };
             match self.task.inbound.try_send(delivery) {
-                Ok(()) => return count(&shared.metrics.delivered),
+                Ok(()) => {
+                    self.unanswered += 1;
+                    return count(&shared.metrics.delivered);
+                }
                 Err(mpsc::error::TrySendError::Full(delivery)) => (delivery.answer.take(), full),
                 Err(mpsc::error::TrySendError::Closed(delivery)) => {
                     (delivery.answer.take(), CommandStatus::ESME_RX_T_APPN)

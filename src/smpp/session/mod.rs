@@ -285,12 +285,6 @@ impl<T> Session<T> {
         self.slots.in_flight()
     }
 
-    /// Binds and short messages of the peer that the caller has not answered yet.
-    #[must_use]
-    pub const fn unanswered(&self) -> usize {
-        self.unanswered
-    }
-
     // ---- Inside: what comes in
 
     fn handle(&mut self, now: Instant, frame: Frame) {
