@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::answer::Answered;
 use super::handle::{Command, Pending};
 use super::metrics::count;
-use super::task::BindTask;
+use super::task::{BindTask, decline};
 use super::{Answer, Delivery, LinkState, SubmitOutcome, Transport, UnknownReason};
 use crate::smpp::{
     Body, CloseReason, CommandStatus, End, Event, MessageId, Pdu, Role, Session, SessionConfig, Sm,
@@ -108,8 +108,12 @@ impl<'a> Connection<'a> {
             writer.write_all_buf(self.session.output()).await?;
             writer.shutdown().await
         };
-        // Nothing depends on whether it arrives.
-        let _ = timeout(FAREWELL, farewell).await;
+        tokio::select! {
+            biased;
+            never = decline(&mut self.task.commands) => match never {},
+            // Nothing depends on whether it arrives.
+            _ = timeout(FAREWELL, farewell) => {}
+        }
         self.over()
     }
 

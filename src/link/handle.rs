@@ -121,7 +121,7 @@ pub enum UnknownReason {
 
 impl Link {
     /// Waits until the link is bound for sending and the window has room; first come, first served. Dropping
-    /// the future gives up the place in the line and nothing else.
+    /// the future gives up the place in the line and nothing else. While the SMSC refuses the link, it waits.
     ///
     /// # Errors
     /// The link is closed or closing.

@@ -37,9 +37,7 @@ impl BindTask {
             Backoff::new(Duration::from_millis(shared.config.reconnect_first_ms), reconnect_max);
         while !shared.shutdown.is_cancelled() {
             self.set_state(LinkState::Connecting);
-            let over = self.connect_and_serve().await;
-            self.set_state(LinkState::Connecting);
-            match over {
+            match self.connect_and_serve().await {
                 Over::Closed => break,
                 Over::Refused(status) => {
                     tracing::error!(link = %shared.name, bind = ?self.mode, %status, "the SMSC refuses our credentials; stopped");
@@ -62,6 +60,7 @@ impl BindTask {
         }
     }
 
+    /// One connection; the state is not bound any more when it is over.
     async fn connect_and_serve(&mut self) -> Over {
         let shared = Arc::clone(&self.shared);
         let connector = Arc::clone(&self.connector);
@@ -105,7 +104,7 @@ impl Drop for BindTask {
 }
 
 /// A slot may outlive the connection it was given for: what it brings then is not sent.
-async fn decline(commands: &mut Option<mpsc::Receiver<Command>>) -> Infallible {
+pub(super) async fn decline(commands: &mut Option<mpsc::Receiver<Command>>) -> Infallible {
     while let Some(queue) = commands {
         match queue.recv().await {
             Some(command) => command.pending.end(SubmitOutcome::NotSent),
