@@ -166,7 +166,7 @@ impl Gateway {
             Input::Event(_) | Input::Inbox { .. } => (None, None),
         };
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
-        wanted.extend(about_device.map(|imei| keys::device(&imei.key().octets())));
+        wanted.extend(about_device.map(|imei| keys::device(imei.key())));
         let read = store.get(wanted).await?;
         let [card_value, card_keys, ..] = read.value.as_slice() else { return Err(CardError::NoSuchCard) };
         let Some(Stored { version, record: card }) = guarded(card_value.as_ref(), decode_card)? else {
@@ -191,7 +191,7 @@ impl Gateway {
             Input::Order(order) => {
                 let bound = device.as_ref().filter(|device| device.record.card == Some(id));
                 let Some(bound) = bound else { return Err(CardError::Moved) };
-                Stored::expect(&mut commit, keys::device(&order.write.imei.key().octets()), bound.version);
+                Stored::expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
                 Event::Ordered(order.write.order())
             }
             Input::Withdraw { write, end } => match writes.get(*write) {
@@ -219,10 +219,10 @@ impl Gateway {
         }
 
         // Seal.
-        let card_keys = card_keys.as_deref().map(Unguarded::decode).transpose()?.unwrap_or_default();
+        let card_keys = card_keys.as_deref().unwrap_or_default();
         for seal in &step.seal {
             let parts = render(&*self.0.world.vault, &card, card_keys, profile, seal).await?;
-            let key = keys::SealedPartsKey { card: id, cntr: seal.cntr.octets() }.key();
+            let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
             commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
         }
 
@@ -315,7 +315,7 @@ impl Gateway {
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&moved)));
         }
         if let Some(left) = bound.left {
-            let value = self.0.world.store.get_one(keys::device(&left.key().octets())).await?.value;
+            let value = self.0.world.store.get_one(keys::device(left.key())).await?.value;
             if let Some(Stored { version, record }) = guarded(value.as_ref(), decode_device)?
                 && record.card == Some(card)
             {
@@ -366,7 +366,7 @@ impl Gateway {
 
     /// Reads a device.
     pub(super) async fn read_device(&self, imei: Imei) -> Result<(Option<(u64, Device)>, Seq), CardError> {
-        let read = self.0.world.store.get_one(keys::device(&imei.key().octets())).await?;
+        let read = self.0.world.store.get_one(keys::device(imei.key())).await?;
         let stored = guarded(read.value.as_ref(), decode_device)?;
         Ok((stored.map(|stored| (stored.version, stored.record)), read.seq))
     }
@@ -410,7 +410,7 @@ pub(super) fn put_write(commit: &mut Commit, version: u64, write: &Write) {
 
 /// Puts the next version of a device, asserting the one that was read; version 0 where there was none.
 pub(super) fn put_device(commit: &mut Commit, version: u64, device: &Device) {
-    let key = keys::device(&device.imei.key().octets());
+    let key = keys::device(device.imei.key());
     Stored::expect(commit, key.clone(), version);
     commit.put(key, Guarded::encode(version + 1, &encode_device(device)));
 }

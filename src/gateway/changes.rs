@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use crate::card::{Card, CardId, Fact, Owner, Subscription, Terms, WriteChange, WriteState};
 use crate::identity::Imei;
+use crate::ota::Cntr;
 use crate::store::records::{Claim, FactRecord, Holder, OutboxRecord, Write, encode_claim, encode_fact, encode_outbox};
-use crate::store::{Commit, Key, KeyText, Unguarded, keys};
+use crate::store::{Commit, Key, Unguarded, keys};
 
 use super::Gateway;
 
@@ -19,19 +20,14 @@ pub(super) const TIMER_OF_CARD: u8 = b'c';
 /// The deadline of a write that is not active.
 pub(super) const TIMER_OF_WRITE: u8 = b'w';
 
-/// A text of digits as part of a key.
-pub(super) fn digits(text: &str) -> KeyText {
-    KeyText::new(text).unwrap_or_default()
-}
-
 /// The claims of a target (I10), each with the JSON field that names it.
 pub(super) fn claims(target: &Subscription) -> Vec<(&'static str, Key)> {
     let mut claims = vec![
-        ("subscription.imsi", keys::Claim::Imsi(digits(&target.imsi.to_string())).key()),
-        ("subscription.msisdn", keys::Claim::Msisdn(digits(&target.msisdn.to_string())).key()),
+        ("subscription.imsi", keys::Claim::Imsi(target.imsi).key()),
+        ("subscription.msisdn", keys::Claim::Msisdn(target.msisdn).key()),
     ];
-    if let Some(iccid) = &target.iccid {
-        claims.push(("subscription.iccid", keys::Claim::Iccid(digits(&iccid.to_string())).key()));
+    if let Some(iccid) = target.iccid {
+        claims.push(("subscription.iccid", keys::Claim::Iccid(iccid).key()));
     }
     claims
 }
@@ -46,7 +42,7 @@ impl Gateway {
     fn indexes(&self, card: &Card, terms: &Terms<'_>) -> BTreeMap<Key, Vec<u8>> {
         let mut indexes = BTreeMap::new();
         for number in card.numbers() {
-            let entry = keys::NumberEntry { number: digits(&number.to_string()), card: card.id };
+            let entry = keys::NumberEntry { number, card: card.id };
             indexes.insert(entry.key(), Vec::new());
         }
         for (number, since_ms) in card.lanes() {
@@ -87,9 +83,12 @@ impl Gateway {
             let entry = keys::TimelineEntry { card, seq: fact.seq };
             commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
         }
-        for endpoint in self.0.config.endpoints.iter().filter(|endpoint| endpoint.owner == fact.owner) {
+        for (endpoint, owner) in &self.0.outboxes {
+            if *owner != fact.owner {
+                continue;
+            }
             let record = OutboxRecord { fact: fact.clone(), attempts: 0, not_before: 0, first_tried: 0 };
-            let entry = keys::OutboxEntry { endpoint: digits(&endpoint.name), seq: self.next_serial() };
+            let entry = keys::OutboxEntry { endpoint: endpoint.clone(), seq: self.next_serial() };
             commit.put(entry.key(), Unguarded::encode(&encode_outbox(&record)));
         }
     }
@@ -104,7 +103,7 @@ impl Gateway {
         }
         if let Some(active) = &change.active {
             write.tid = Some(active.tid);
-            write.cntr = active.cntr.map(crate::ota::Cntr::get);
+            write.cntr = active.cntr.map(Cntr::get);
             write.resent = active.resent;
             write.cancel = active.cancel;
             write.hold = active.hold;
@@ -120,10 +119,10 @@ impl Gateway {
 }
 
 /// The counters whose sealed parts a card still needs.
-fn sealed(card: &Card) -> Vec<[u8; 5]> {
+fn sealed(card: &Card) -> Vec<Cntr> {
     let outstanding = card.outstanding.iter().map(|packet| packet.cntr);
     let notice = card.notice.iter().map(|notice| notice.cntr);
-    outstanding.chain(notice).map(|cntr| cntr.octets()).collect()
+    outstanding.chain(notice).collect()
 }
 
 /// A fact as it is stored.

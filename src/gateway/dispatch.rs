@@ -127,7 +127,11 @@ impl Gateway {
 
     /// Marks a card's packets as handed over, durably, and then hands them over.
     async fn hand_over(&self, slot: Slot, link: &Link, (card, to): (CardId, Msisdn)) {
-        let Ok(done) = self.on_card(card, Input::Event(Event::HandOut { to })).await else { return };
+        let Ok(done) = self.on_card(card, Input::Event(Event::HandOut { to })).await else {
+            // The entry is still in its lane: not again at once.
+            tokio::time::sleep(STORE_WAIT).await;
+            return;
+        };
         let mut slot = Some(slot);
         for submission in done.submissions {
             let outcome = self.submit(&mut slot, link, card, &submission).await;
@@ -146,7 +150,7 @@ impl Gateway {
         card: CardId,
         submission: &Submission,
     ) -> Submitted {
-        let key = keys::SealedPartsKey { card, cntr: submission.cntr.octets() }.key();
+        let key = keys::SealedPartsKey { card, cntr: submission.cntr }.key();
         let stored = self.0.world.store.get_one(key).await;
         let parts = stored.ok().and_then(|read| read.value).and_then(|value| {
             decode_sealed_parts(Unguarded::decode(&value).ok()?).ok()

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::card::{Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
-use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
+use crate::store::{KeyText, Scan, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
@@ -127,6 +127,8 @@ struct Inner {
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
     routes: routes::Routes,
+    /// Outboxes by endpoint, each with whose events it takes.
+    outboxes: Vec<(KeyText, Owner)>,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
@@ -163,9 +165,13 @@ impl Gateway {
             links.insert(link.name.clone(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
+        let mut outboxes = Vec::new();
+        for endpoint in &config.endpoints {
+            outboxes.push((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
+        }
         let inner = Inner {
             epoch: read_epoch(&*world.store).await?,
-            serial: AtomicU64::new(last_serial(&world, &config).await?),
+            serial: AtomicU64::new(last_serial(&world, &outboxes).await?),
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             outbox: Notify::new(),
@@ -175,6 +181,7 @@ impl Gateway {
             shards,
             links,
             routes,
+            outboxes,
             closing,
             idle: CancellationToken::new(),
             killed,
@@ -298,12 +305,11 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
 }
 
 /// Numbers rise with the clock and never fall behind what an outbox still holds.
-async fn last_serial(world: &World, config: &GatewayConfig) -> Result<u64, StartError> {
+async fn last_serial(world: &World, outboxes: &[(KeyText, Owner)]) -> Result<u64, StoreError> {
     let mut serial = world.clock.now_ms() << 20;
-    for endpoint in &config.endpoints {
-        let name = key_text(&endpoint.name, "webhook.name")?;
-        let scan = crate::store::Scan::last(keys::OutboxEntry::of_endpoint(&name), 1);
-        if let Some((key, _)) = world.store.scan(scan).await?.value.first()
+    for (endpoint, _) in outboxes {
+        let newest = Scan::last(keys::OutboxEntry::of_endpoint(endpoint), 1);
+        if let Some((key, _)) = world.store.scan(newest).await?.value.first()
             && let Ok(entry) = keys::OutboxEntry::parse(key)
         {
             serial = serial.max(entry.seq);

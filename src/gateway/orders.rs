@@ -5,11 +5,11 @@ use sha2::{Digest, Sha256};
 use crate::card::{End, Owner, Refused, Subscription, WriteId, WriteState};
 use crate::identity::Imei;
 use crate::store::records::{Device, IdempotencyKey, Write, decode_idempotency};
-use crate::store::{Commit, CommitError, Guarded, Key, StoreError, keys};
+use crate::store::{Commit, CommitError, Guarded, Key, KeyText, StoreError, keys};
 
 use super::Gateway;
 use super::cards::{CardError, Done, Input, OrderInput, put_device, put_waiting, put_write};
-use super::changes::{claims, digits, waiting_fact};
+use super::changes::{claims, waiting_fact};
 
 /// Most writes that wait for one device.
 const WAITING_MAX: usize = 8;
@@ -137,7 +137,10 @@ impl Gateway {
     ) -> Result<Placed, OrderError> {
         let now = self.now();
         let deadline = order.deadline.unwrap_or(now + self.0.config.timers.deadline_s * 1000);
-        let idempotency = idempotency.map(|given| (idempotency_key(owner, &given.key), given.body_digest));
+        let idempotency = match idempotency {
+            Some(Idempotency { key, body_digest }) => Some((idempotency_key(owner, &key)?, body_digest)),
+            None => None,
+        };
         for _ in 0..TRIES {
             if let Some((key, digest)) = &idempotency
                 && let Some(placed) = self.replayed(key, digest).await?
@@ -351,7 +354,8 @@ impl Gateway {
 }
 
 /// The key of an idempotency record; the caller's text, which may hold anything, goes in as its digest.
-fn idempotency_key(owner: &Owner, key: &str) -> Key {
-    let value = digits(&hex::encode(Sha256::digest(key.as_bytes())));
-    keys::Claim::Idempotency { owner: digits(owner.as_str()), value }.key()
+fn idempotency_key(owner: &Owner, key: &str) -> Result<Key, OrderError> {
+    let text = |text: &str| KeyText::new(text).map_err(|_| OrderError::Busy);
+    let value = text(&hex::encode(Sha256::digest(key.as_bytes())))?;
+    Ok(keys::Claim::Idempotency { owner: text(owner.as_str())?, value }.key())
 }

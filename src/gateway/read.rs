@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::card::{Card, CardId, IdError, Owner, WriteId, WriteState};
 use crate::identity::{Eid, EidChecksum, Iccid, IdentityError};
 use crate::store::records::{FactRecord, Write, decode_fact, decode_write};
-use crate::store::{Guarded, Key, KeyRange, Scan, StoreError, Unguarded, keys};
+use crate::store::{Guarded, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
 use super::cards::CardError;
@@ -103,7 +103,7 @@ impl Gateway {
         let everything = keys::Space::Write.range();
         while items.len() < limit && looked_at < LOOKED_AT_MAX {
             let range = match next {
-                Some(id) => KeyRange::after(&keys::write(id), &everything),
+                Some(id) => everything.clone().after(&keys::write(id)),
                 None => everything.clone(),
             };
             let read = self.store().scan(Scan::first(range, PAGE)).await?;
@@ -134,8 +134,8 @@ impl Gateway {
     pub async fn card(&self, owner: &Owner, card: &CardRef) -> Result<Option<Card>, StoreError> {
         let index = match card {
             CardRef::Id(id) => return self.owned_card(owner, *id).await,
-            CardRef::Eid(eid) => keys::eid(&eid.octets()),
-            CardRef::Iccid(iccid) => keys::iccid(&iccid.octets()),
+            CardRef::Eid(eid) => keys::eid(*eid),
+            CardRef::Iccid(iccid) => keys::iccid(*iccid),
         };
         let read = self.store().get_one(index).await?;
         let id = read.value.as_deref().and_then(|value| {
@@ -167,7 +167,7 @@ impl Gateway {
     ) -> Result<Option<Page<FactRecord, u64>>, StoreError> {
         let Some(card) = self.card(owner, card).await? else { return Ok(None) };
         let of_card = keys::TimelineEntry::of_card(card.id);
-        let range = KeyRange::after(&keys::TimelineEntry { card: card.id, seq: after }.key(), &of_card);
+        let range = of_card.after(&keys::TimelineEntry { card: card.id, seq: after }.key());
         let read = self.store().scan(Scan::first(range, limit)).await?;
         self.store().durable(read.seq).await?;
         let whole_page = read.value.len() == limit;
