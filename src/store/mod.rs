@@ -21,6 +21,7 @@ mod envelope;
 mod key;
 pub mod keys;
 mod memory;
+pub mod records;
 mod standing;
 
 pub use commit::{Commit, CommitError, Expect, Op};
