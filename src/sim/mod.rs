@@ -1,1 +1,2 @@
 //! (room sim)
+pub mod milenage;
