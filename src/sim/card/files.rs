@@ -11,7 +11,7 @@ const ADF_CURRENT: u16 = 0x7FFF;
 /// The AID of a USIM without its proprietary end: RID of 3GPP and application code.
 const AID_USIM: [u8; 7] = [0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02];
 /// Octets of the name in an EF.MSISDN record; a record has 14 more.
-const MSISDN_ALPHA: usize = 10;
+const MSISDN_ALPHA: u8 = 10;
 const SMSP_ALPHA: usize = 10;
 /// No location known, not updated, last PLMN 001/01 (TS 31.102 §4.2.17).
 const LOCI_UNKNOWN: [u8; 11] = [0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0xF1, 0x10, 0, 0, 0xFF, 1];
@@ -91,7 +91,7 @@ impl Files {
             transparent(FileId::Acc, ADF_USIM, false, vec![0; 2]),
             transparent(FileId::Ad, ADF_USIM, false, vec![0, 0, 0, 2]),
             transparent(FileId::Loci, ADF_USIM, true, LOCI_UNKNOWN.to_vec()),
-            linear(FileId::Msisdn, MSISDN_ALPHA + 14),
+            linear(FileId::Msisdn, usize::from(MSISDN_ALPHA) + 14),
             linear(FileId::Smsp, SMSP_ALPHA + 28),
         ]);
         if let Some((imsi, msisdn)) = preset {
@@ -150,7 +150,7 @@ impl Files {
 
     /// EF.MSISDN, `None` where it is blank.
     pub(super) fn msisdn(&self) -> Option<Msisdn> {
-        Msisdn::from_ef_record(&self.octets(FileId::Msisdn)).ok()
+        Msisdn::from_ef_record(&self.octets(FileId::Msisdn)).ok().flatten()
     }
 
     /// EF.ICCID.
@@ -325,7 +325,7 @@ mod tests {
     const OLD_NUMBER: &str = "861064800000001";
 
     fn files() -> Files {
-        let iccid = "89860400000000000012".parse::<Iccid>().or_else(|_| "8986040000000000001".parse()).unwrap();
+        let iccid = "8986040000000000012".parse().unwrap();
         Files::personalised(&iccid, Some((&OLD_IMSI.parse().unwrap(), &OLD_NUMBER.parse().unwrap())))
     }
 
