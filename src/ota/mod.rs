@@ -1,1 +1,38 @@
-//! (room ota)
+//! Secured packets and what carries them: pure octets in, octets out.
+//!
+//! | module | what it knows | specification |
+//! |---|---|---|
+//! | [`spi`], [`fields`] | the fields of the headers: SPI, TAR, CNTR | TS 102 225 §5.1 |
+//! | [`key`] | key sets, the KIc and KID octets, the cryptographic checksum | TS 102 225 §5.1.2, §5.1.3 |
+//! | [`command`], [`response`] | command and response packets, secured and opened | TS 102 225 §5.1, §5.2 |
+//! | [`user_data`] | the user data header and what a short message carries | TS 23.040 §9.2.3.24, TS 31.115 §4 |
+//! | [`parts`] | one packet in several short messages | TS 31.115 §4.3, §4.4 |
+//!
+//! A *packet* here begins with its length field (CPL or RPL). The user data header before it (`02 70 00`, `02 71 00`)
+//! belongs to [`user_data`] and [`parts`]. All numbers on the wire are most significant octet first.
+//!
+//! Built are no integrity check and the cryptographic checksum (CC), each with and without ciphering, with AES and two-key
+//! triple DES. The redundancy check (RC) and other algorithms are refused by name, never guessed.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
+mod cipher;
+pub mod command;
+pub mod fields;
+pub mod key;
+pub mod packet;
+pub mod parts;
+pub mod response;
+pub mod spi;
+pub mod user_data;
+
+pub use command::{CommandHeader, OpenedCommand};
+pub use fields::{Cntr, Tar};
+pub use key::{Algorithm, Key, KeyError, KeySet};
+pub use packet::{OpenError, SealError};
+pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, split};
+pub use response::{OpenedResponse, ResponseHeader, Rsc};
+pub use spi::{CounterMode, Integrity, PorRequest, Spi1, Spi2};
+pub use user_data::{Concatenation, Content, Element, Reference, UserData, UserDataError};

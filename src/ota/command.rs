@@ -1,0 +1,228 @@
+//! Command packets: what is sent to an application on a card, or by one (TS 102 225 §5.1).
+//!
+//! ```text
+//! CPL(2) CHL(1) SPI1 SPI2 KIc KID TAR(3) | CNTR(5) PCNTR(1) CC(0, 4 or 8) data padding
+//! ```
+//! CPL counts what follows it, CHL the octets from SPI1 to the CC. Ciphered is what stands after the bar. The CC covers
+//! everything but itself, padding included, and is computed before ciphering.
+
+use std::fmt;
+
+use super::fields::{Cntr, Tar};
+use super::key::KeySet;
+use super::packet::{OpenError, SealError, check_level, padding, take, take_length, take_slice, unpadded};
+use super::spi::{Integrity, Spi1, Spi2};
+
+/// CHL without a check: SPI1 to PCNTR.
+const CHL_BASE: u8 = 0x0D;
+/// Octets of the packet before the part that may be ciphered: CPL to TAR.
+const CLEAR_LEN: usize = 10;
+/// Octets of CNTR and PCNTR.
+const COUNTERS_LEN: usize = 6;
+
+/// The header of a command packet, without what follows from the data (lengths, padding, check).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandHeader {
+    /// How the command is secured.
+    pub spi1: Spi1,
+    /// What response is asked for.
+    pub spi2: Spi2,
+    /// Key set number and algorithm of the ciphering key.
+    pub kic: u8,
+    /// Key set number and algorithm of the signing key.
+    pub kid: u8,
+    /// The application addressed.
+    pub tar: Tar,
+    /// Replay counter.
+    pub cntr: Cntr,
+}
+
+impl CommandHeader {
+    /// A header whose KIc and KID name `keys`.
+    #[must_use]
+    pub const fn new(spi1: Spi1, spi2: Spi2, keys: &KeySet, tar: Tar, cntr: Cntr) -> Self {
+        Self { spi1, spi2, kic: keys.kic_octet(), kid: keys.kid_octet(), tar, cntr }
+    }
+}
+
+/// What anybody can read of a command packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClearHeader {
+    /// How the command claims to be secured.
+    pub spi1: Spi1,
+    /// What response it asks for.
+    pub spi2: Spi2,
+    /// Key set number and algorithm of the ciphering key.
+    pub kic: u8,
+    /// Key set number and algorithm of the signing key.
+    pub kid: u8,
+    /// The application addressed.
+    pub tar: Tar,
+    /// Replay counter, unless it is ciphered.
+    pub cntr: Option<Cntr>,
+}
+
+/// A command packet that was opened. What its SPI1 claims held.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenedCommand {
+    /// The header.
+    pub header: CommandHeader,
+    /// The data without padding. It may hold secrets, so `Debug` shows its length only.
+    pub data: Vec<u8>,
+    /// Octets of padding that followed the data.
+    pub pcntr: u8,
+}
+
+impl fmt::Debug for OpenedCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedCommand")
+            .field("header", &self.header)
+            .field("data", &format_args!("[{} octets]", self.data.len()))
+            .field("pcntr", &self.pcntr)
+            .finish()
+    }
+}
+
+/// Secures `data` as `header.spi1` asks and returns the packet from CPL on. The same input gives the same octets.
+///
+/// # Errors
+/// [`SealError::Unsupported`] for RC and DS, [`SealError::OtherKeySet`] if a key that is used is not the one that KIc or
+/// KID name, [`SealError::TooLong`] if the packet exceeds its length field.
+pub fn seal(header: &CommandHeader, keys: &KeySet, data: &[u8]) -> Result<Vec<u8>, SealError> {
+    let integrity = header.spi1.integrity();
+    let check_len = keys.check_len(integrity).ok_or(SealError::Unsupported(integrity))?;
+    if let Some((field, found, expected)) = other_key_set(header.spi1, header.kic, header.kid, keys) {
+        return Err(SealError::OtherKeySet { field, found, expected });
+    }
+    let secured_len = COUNTERS_LEN + check_len + data.len();
+    let pcntr = if header.spi1.ciphered() { padding(secured_len, keys.algorithm().block_len()) } else { 0 };
+    let cpl = CLEAR_LEN - 2 + secured_len + usize::from(pcntr);
+    let cpl = u16::try_from(cpl).map_err(|_| SealError::TooLong(cpl))?;
+
+    let head = Head {
+        cpl: cpl.to_be_bytes(),
+        // A check has at most 8 octets.
+        chl: CHL_BASE + check_len as u8,
+        header: *header,
+        pcntr,
+    };
+    let head = head.octets();
+    let (clear, counters) = head.split_at(CLEAR_LEN);
+    let mut packet = Vec::with_capacity(usize::from(cpl) + 2);
+    packet.extend_from_slice(clear);
+    packet.extend_from_slice(counters);
+    packet.resize(packet.len() + check_len, 0);
+    packet.extend_from_slice(data);
+    packet.resize(usize::from(cpl) + 2, 0);
+
+    let (_, secured) = packet.split_at_mut(CLEAR_LEN);
+    let (_, checked) = secured.split_at_mut(COUNTERS_LEN);
+    let (check, body) = checked.split_at_mut(check_len);
+    if integrity == Integrity::Cc {
+        check.iter_mut().zip(keys.cc(&head, body)).for_each(|(to, from)| *to = from);
+    }
+    if header.spi1.ciphered() {
+        keys.encipher(secured);
+    }
+    Ok(packet)
+}
+
+/// Opens a packet (from CPL on) at the level that its own SPI1 claims. Whether that level is enough is for the caller to
+/// decide first, by [`peek`] and [`Spi1::meets`].
+///
+/// # Errors
+/// [`OpenError`] if the packet is malformed, not for these keys, or changed.
+pub fn open(packet: &[u8], keys: &KeySet) -> Result<OpenedCommand, OpenError> {
+    let Clear { cpl, chl, spi1, spi2, kic, kid, tar, secured } = Clear::read(packet)?;
+    let integrity = spi1.integrity();
+    let check_len = keys.check_len(integrity).ok_or(OpenError::Unsupported(integrity))?;
+    check_level("CHL", chl, CHL_BASE, check_len)?;
+    if let Some((field, found, expected)) = other_key_set(spi1, kic, kid, keys) {
+        return Err(OpenError::OtherKeySet { field, found, expected });
+    }
+    let mut secured = secured.to_vec();
+    if spi1.ciphered() {
+        keys.decipher(&mut secured)?;
+    }
+
+    let mut rest = secured.as_slice();
+    let cntr = Cntr::from_octets(take(&mut rest, "CNTR")?);
+    let [pcntr] = take(&mut rest, "PCNTR")?;
+    let check = take_slice(&mut rest, check_len, "CC")?;
+    let header = CommandHeader { spi1, spi2, kic, kid, tar, cntr };
+    if integrity == Integrity::Cc {
+        let head = Head { cpl, chl, header, pcntr };
+        if !keys.cc_is(check, &head.octets(), rest) {
+            return Err(OpenError::BadChecksum);
+        }
+    }
+    let data_len = unpadded(rest.len(), pcntr)?;
+    let mut data = secured;
+    data.drain(..COUNTERS_LEN + check_len);
+    data.truncate(data_len);
+    Ok(OpenedCommand { header, data, pcntr })
+}
+
+/// Reads what stands in clear in every command packet (from CPL on), and the CNTR of one that is not ciphered. Nothing of
+/// it is proved.
+///
+/// # Errors
+/// [`OpenError::TooShort`], [`OpenError::LengthMismatch`].
+pub fn peek(packet: &[u8]) -> Result<ClearHeader, OpenError> {
+    let Clear { spi1, spi2, kic, kid, tar, mut secured, .. } = Clear::read(packet)?;
+    let cntr = Cntr::from_octets(take(&mut secured, "CNTR")?);
+    Ok(ClearHeader { spi1, spi2, kic, kid, tar, cntr: (!spi1.ciphered()).then_some(cntr) })
+}
+
+/// The fields before the part that may be ciphered.
+struct Clear<'a> {
+    cpl: [u8; 2],
+    chl: u8,
+    spi1: Spi1,
+    spi2: Spi2,
+    kic: u8,
+    kid: u8,
+    tar: Tar,
+    secured: &'a [u8],
+}
+
+impl<'a> Clear<'a> {
+    fn read(packet: &'a [u8]) -> Result<Self, OpenError> {
+        let mut rest = packet;
+        let cpl = take_length(&mut rest, "CPL")?;
+        let [chl] = take(&mut rest, "CHL")?;
+        let [spi1, spi2] = take(&mut rest, "SPI")?;
+        let [kic] = take(&mut rest, "KIc")?;
+        let [kid] = take(&mut rest, "KID")?;
+        let tar = Tar(take(&mut rest, "TAR")?);
+        Ok(Self { cpl, chl, spi1: Spi1(spi1), spi2: Spi2(spi2), kic, kid, tar, secured: rest })
+    }
+}
+
+/// Everything before the CC: the first 16 octets that the CC covers, and of the packet.
+struct Head {
+    cpl: [u8; 2],
+    chl: u8,
+    header: CommandHeader,
+    pcntr: u8,
+}
+
+impl Head {
+    const fn octets(&self) -> [u8; 16] {
+        let [l1, l2] = self.cpl;
+        let CommandHeader { spi1, spi2, kic, kid, tar: Tar([t1, t2, t3]), cntr } = self.header;
+        let [c1, c2, c3, c4, c5] = cntr.octets();
+        [l1, l2, self.chl, spi1.0, spi2.0, kic, kid, t1, t2, t3, c1, c2, c3, c4, c5, self.pcntr]
+    }
+}
+
+/// The first field that names another key set although its key is used: name, octet found, octet expected.
+fn other_key_set(spi1: Spi1, kic: u8, kid: u8, keys: &KeySet) -> Option<(&'static str, u8, u8)> {
+    if spi1.ciphered() && !keys.is_named_by_kic(kic) {
+        return Some(("KIc", kic, keys.kic_octet()));
+    }
+    if spi1.integrity() == Integrity::Cc && !keys.is_named_by_kid(kid) {
+        return Some(("KID", kid, keys.kid_octet()));
+    }
+    None
+}

@@ -1,0 +1,261 @@
+//! Response packets, the proof of receipt (PoR) of a command (TS 102 225 §5.2).
+//!
+//! ```text
+//! RPL(2) RHL(1) TAR(3) | CNTR(5) PCNTR(1) RSC(1) CC(0, 4 or 8) data padding
+//! ```
+//! RPL counts what follows it, RHL the octets from TAR to the CC. Ciphered is what stands after the bar. The CC covers
+//! everything but itself, padding included, and before it the three octets `02 71 00` of the user data header: always these
+//! three, also when the response travelled in parts with other headers.
+//!
+//! A response does not say how it is secured. It is opened at the level that its command asked for, never at one that it
+//! seems to have.
+
+use std::fmt;
+
+use super::fields::{Cntr, Tar};
+use super::key::KeySet;
+use super::packet::{OpenError, SealError, check_level, padding, take, take_length, take_slice, unpadded};
+use super::spi::{Integrity, Spi2};
+
+/// RHL without a check: TAR to RSC.
+const RHL_BASE: u8 = 0x0A;
+/// Octets of the packet before the part that may be ciphered: RPL to TAR.
+const CLEAR_LEN: usize = 6;
+/// Octets of CNTR, PCNTR and RSC.
+const STATUS_LEN: usize = 7;
+/// The user data header of an unsplit response.
+const UDH: [u8; 3] = [0x02, 0x71, 0x00];
+
+/// Response status code: what became of the command (TS 102 225 §5.2, table 5). Keeps every value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rsc(pub u8);
+
+impl Rsc {
+    /// Executed as far as the secured packet goes; a script inside may still have failed.
+    pub const OK: Self = Self(0x00);
+    /// RC, CC or DS failed.
+    pub const CHECK_FAILED: Self = Self(0x01);
+    /// The counter was not high enough.
+    pub const CNTR_LOW: Self = Self(0x02);
+    /// The counter was too high.
+    pub const CNTR_HIGH: Self = Self(0x03);
+    /// The counter is at its end.
+    pub const CNTR_BLOCKED: Self = Self(0x04);
+    /// Deciphering failed.
+    pub const CIPHERING_ERROR: Self = Self(0x05);
+    /// Security error that the card does not name.
+    pub const SECURITY_ERROR: Self = Self(0x06);
+    /// Not enough memory for the message.
+    pub const NO_MEMORY: Self = Self(0x07);
+    /// The card needs more time.
+    pub const MORE_TIME: Self = Self(0x08);
+    /// No application has this TAR.
+    pub const TAR_UNKNOWN: Self = Self(0x09);
+    /// The application asks for a higher security level.
+    pub const LEVEL_TOO_LOW: Self = Self(0x0A);
+    /// The real response follows by SMS-SUBMIT.
+    pub const FOLLOWS_BY_SUBMIT: Self = Self(0x0B);
+    /// The real response follows by USSD.
+    pub const FOLLOWS_BY_USSD: Self = Self(0x0C);
+
+    /// The meaning in words; `None` for a value that the specification does not define.
+    #[must_use]
+    pub const fn meaning(self) -> Option<&'static str> {
+        Some(match self {
+            Self::OK => "PoR OK",
+            Self::CHECK_FAILED => "RC/CC/DS failed",
+            Self::CNTR_LOW => "CNTR low",
+            Self::CNTR_HIGH => "CNTR high",
+            Self::CNTR_BLOCKED => "CNTR blocked",
+            Self::CIPHERING_ERROR => "ciphering error",
+            Self::SECURITY_ERROR => "unidentified security error",
+            Self::NO_MEMORY => "insufficient memory",
+            Self::MORE_TIME => "more time needed",
+            Self::TAR_UNKNOWN => "TAR unknown",
+            Self::LEVEL_TOO_LOW => "insufficient security level",
+            Self::FOLLOWS_BY_SUBMIT => "response follows by SMS-SUBMIT",
+            Self::FOLLOWS_BY_USSD => "response follows by USSD",
+            Self(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for Rsc {
+    /// Two hexadecimal digits and the meaning.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02X} {}", self.0, self.meaning().unwrap_or("undefined"))
+    }
+}
+
+impl fmt::Debug for Rsc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rsc({self})")
+    }
+}
+
+/// The header of a response packet, without what follows from the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResponseHeader {
+    /// The application that answers: that of the command.
+    pub tar: Tar,
+    /// The counter of the command.
+    pub cntr: Cntr,
+    /// What became of the command.
+    pub rsc: Rsc,
+}
+
+/// A response packet that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedResponse {
+    /// The application that answers.
+    pub tar: Tar,
+    /// The counter of the command answered.
+    pub cntr: Cntr,
+    /// What became of the command.
+    pub rsc: Rsc,
+    /// Additional response data without padding.
+    pub data: Vec<u8>,
+    /// Whether a CC proved that the card sent it. If not, all of it is a hint.
+    pub protected: bool,
+}
+
+/// Secures a response as the SPI2 of its command `asked` and returns the packet from RPL on.
+///
+/// # Errors
+/// [`SealError::Unsupported`] for RC and DS, [`SealError::TooLong`] if the packet exceeds its length field.
+pub fn seal(header: &ResponseHeader, asked: Spi2, keys: &KeySet, data: &[u8]) -> Result<Vec<u8>, SealError> {
+    let integrity = asked.por_integrity();
+    let check_len = keys.check_len(integrity).ok_or(SealError::Unsupported(integrity))?;
+    let secured_len = STATUS_LEN + check_len + data.len();
+    let pcntr = if asked.por_ciphered() { padding(secured_len, keys.algorithm().block_len()) } else { 0 };
+    let rpl = CLEAR_LEN - 2 + secured_len + usize::from(pcntr);
+    let rpl = u16::try_from(rpl).map_err(|_| SealError::TooLong(rpl))?;
+
+    let head = Head {
+        rpl: rpl.to_be_bytes(),
+        // A check has at most 8 octets.
+        rhl: RHL_BASE + check_len as u8,
+        header: *header,
+        pcntr,
+    };
+    let head = head.octets();
+    let (_, sent) = head.split_at(UDH.len());
+    let mut packet = Vec::with_capacity(usize::from(rpl) + 2);
+    packet.extend_from_slice(sent);
+    packet.resize(packet.len() + check_len, 0);
+    packet.extend_from_slice(data);
+    packet.resize(usize::from(rpl) + 2, 0);
+
+    let (_, secured) = packet.split_at_mut(CLEAR_LEN);
+    let (_, checked) = secured.split_at_mut(STATUS_LEN);
+    let (check, body) = checked.split_at_mut(check_len);
+    if integrity == Integrity::Cc {
+        check.iter_mut().zip(keys.cc(&head, body)).for_each(|(to, from)| *to = from);
+    }
+    if asked.por_ciphered() {
+        keys.encipher(secured);
+    }
+    Ok(packet)
+}
+
+/// Opens a packet (from RPL on) at the level that the SPI2 of its command `asked` for. A packet with less is refused, also
+/// when it reports an error in clear; [`read_clear`] reads that one as the hint it is.
+///
+/// # Errors
+/// [`OpenError`] if the packet is malformed, not at this level, not under these keys, or changed.
+pub fn open(packet: &[u8], asked: Spi2, keys: &KeySet) -> Result<OpenedResponse, OpenError> {
+    let Clear { rpl, rhl, tar, secured } = Clear::read(packet)?;
+    let integrity = asked.por_integrity();
+    let check_len = keys.check_len(integrity).ok_or(OpenError::Unsupported(integrity))?;
+    check_level("RHL", rhl, RHL_BASE, check_len)?;
+    let mut secured = secured.to_vec();
+    if asked.por_ciphered() {
+        keys.decipher(&mut secured)?;
+    }
+    let Status { cntr, pcntr, rsc, rest } = Status::read(&secured)?;
+    let mut body = rest;
+    let check = take_slice(&mut body, check_len, "CC")?;
+    if integrity == Integrity::Cc {
+        let head = Head { rpl, rhl, header: ResponseHeader { tar, cntr, rsc }, pcntr };
+        if !keys.cc_is(check, &head.octets(), body) {
+            return Err(OpenError::BadChecksum);
+        }
+    }
+    let data = body.iter().copied().take(unpadded(body.len(), pcntr)?).collect();
+    Ok(OpenedResponse { tar, cntr, rsc, data, protected: integrity == Integrity::Cc })
+}
+
+/// Reads the TAR of a packet (from RPL on), which always stands in clear. Nothing is proved by it.
+///
+/// # Errors
+/// [`OpenError::TooShort`], [`OpenError::LengthMismatch`].
+pub fn peek(packet: &[u8]) -> Result<Tar, OpenError> {
+    Clear::read(packet).map(|clear| clear.tar)
+}
+
+/// Reads a packet (from RPL on) that carries no check, as if it were not ciphered either: what a card sends that cannot or
+/// will not use its keys. `protected` is false: it is a hint about a failure and never proof of success.
+///
+/// # Errors
+/// [`OpenError::LevelMismatch`] if the packet carries a check; other [`OpenError`]s if it is malformed.
+pub fn read_clear(packet: &[u8]) -> Result<OpenedResponse, OpenError> {
+    let Clear { rhl, tar, secured, .. } = Clear::read(packet)?;
+    check_level("RHL", rhl, RHL_BASE, 0)?;
+    let Status { cntr, pcntr, rsc, rest } = Status::read(secured)?;
+    let data = rest.iter().copied().take(unpadded(rest.len(), pcntr)?).collect();
+    Ok(OpenedResponse { tar, cntr, rsc, data, protected: false })
+}
+
+/// The fields before the part that may be ciphered.
+struct Clear<'a> {
+    rpl: [u8; 2],
+    rhl: u8,
+    tar: Tar,
+    secured: &'a [u8],
+}
+
+impl<'a> Clear<'a> {
+    fn read(packet: &'a [u8]) -> Result<Self, OpenError> {
+        let mut rest = packet;
+        let rpl = take_length(&mut rest, "RPL")?;
+        let [rhl] = take(&mut rest, "RHL")?;
+        let tar = Tar(take(&mut rest, "TAR")?);
+        Ok(Self { rpl, rhl, tar, secured: rest })
+    }
+}
+
+/// The fields after the TAR, deciphered.
+struct Status<'a> {
+    cntr: Cntr,
+    pcntr: u8,
+    rsc: Rsc,
+    rest: &'a [u8],
+}
+
+impl<'a> Status<'a> {
+    fn read(secured: &'a [u8]) -> Result<Self, OpenError> {
+        let mut rest = secured;
+        let cntr = Cntr::from_octets(take(&mut rest, "CNTR")?);
+        let [pcntr] = take(&mut rest, "PCNTR")?;
+        let [rsc] = take(&mut rest, "RSC")?;
+        Ok(Self { cntr, pcntr, rsc: Rsc(rsc), rest })
+    }
+}
+
+/// The user data header and everything before the CC: the first 16 octets that the CC covers.
+struct Head {
+    rpl: [u8; 2],
+    rhl: u8,
+    header: ResponseHeader,
+    pcntr: u8,
+}
+
+impl Head {
+    const fn octets(&self) -> [u8; 16] {
+        let [u1, u2, u3] = UDH;
+        let [l1, l2] = self.rpl;
+        let ResponseHeader { tar: Tar([t1, t2, t3]), cntr, rsc } = self.header;
+        let [c1, c2, c3, c4, c5] = cntr.octets();
+        [u1, u2, u3, l1, l2, self.rhl, t1, t2, t3, c1, c2, c3, c4, c5, self.pcntr, rsc.0]
+    }
+}
