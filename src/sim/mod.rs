@@ -4,5 +4,6 @@ pub mod milenage;
 pub mod card {
     pub(super) mod apdu;
     pub(super) mod files;
+    pub(super) mod secured;
     pub(super) mod usim;
 }
