@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::applet::{
-    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Refresh, Trigger, WriteCard, WriteResult,
+    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult,
     WriteStatus,
 };
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
@@ -71,8 +71,8 @@ impl Default for AppletTiming {
 pub(super) enum Wish {
     /// Ask the terminal for its IMEI, and for location events.
     Introduce,
-    /// Send a message to the platform, secured.
-    Send(Message),
+    /// Send a message to the platform, secured, and say by [`Applet::sent`] what became of it.
+    Send(Message, Sent),
     /// REFRESH with this qualifier.
     Refresh(u8),
 }
@@ -368,13 +368,13 @@ impl Applet {
             && let Some(request) = self.binding_request(files)
         {
             self.session.binding.in_flight = true;
-            self.wishes.push_back(Wish::Send(Message::BindingRequest(request)));
+            self.wishes.push_back(Wish::Send(Message::BindingRequest(request), Sent::Binding));
         }
         if self.session.result.ripe()
             && let Some(result) = self.write.as_ref().and_then(|write| self.result(write, files))
         {
             self.session.result.in_flight = true;
-            self.wishes.push_back(Wish::Send(Message::WriteResult(result)));
+            self.wishes.push_back(Wish::Send(Message::WriteResult(result), Sent::Result));
         }
     }
 
@@ -430,7 +430,7 @@ impl Applet {
         WriteResult {
             tid: order.tid,
             eid: self.eid,
-            imsi: files.imsi().unwrap_or(order.imsi),
+            imsi: files.imsi(),
             imei: imei.unwrap_or(order.imei),
             status,
             detail: why,
@@ -450,7 +450,7 @@ impl Applet {
             target: Target { iccid: order.iccid, imsi: order.imsi, msisdn: order.msisdn, smsc: order.smsc },
             former: (order.rollback && !blank_before).then(|| files.subscription()),
             blank_before,
-            refresh: qualifier(order.refresh),
+            refresh: order.refresh.qualifier(),
             mt_counter: cntr,
             results_left: self.timing.results_max,
             acknowledged: false,
@@ -524,7 +524,7 @@ impl Applet {
         Some(WriteResult {
             tid: write.tid,
             eid: self.eid,
-            imsi: files.imsi()?,
+            imsi: files.imsi(),
             imei: self.session.imei.or(self.imei)?,
             status: status_of(write.state),
             detail: write.detail,
@@ -537,7 +537,7 @@ impl Applet {
             tid,
             eid: self.eid,
             imei: self.session.imei.or(self.imei)?,
-            imsi: files.imsi()?,
+            imsi: files.imsi(),
             binding_flag: self.bound,
             last_tid: self.last_tid(),
             last_state: self.last_state(),
