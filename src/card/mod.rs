@@ -1,5 +1,32 @@
 //! The card aggregate: everything that happens to a card, without clock, keys or randomness.
+//!
+//! [`apply`] takes a card, an event and the time and says what follows. The caller opens packets before
+//! and seals after, commits everything at once, and only then acts.
 
+mod aggregate;
+mod apply;
+mod counter;
+mod event;
 mod ids;
+mod owner;
+mod packet;
+mod profile;
+mod subscription;
+mod write;
 
+pub use aggregate::{Binding, Card, QUEUE_MAX, UNSETTLED_MAX};
+pub use apply::apply;
+pub use counter::{Counter, MoWindow, RESTORE_GAP, Replay, WINDOW};
+pub use event::{
+    Bound, DeviceView, Event, Fact, FromCard, Refused, ResponseData, Seal, Step, Submission, Submitted,
+    Terms, WriteChange,
+};
 pub use ids::{CardId, IdError, WriteId};
+pub use owner::{Owner, OwnerError};
+pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
+pub use profile::{
+    BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
+    WriteTerms,
+};
+pub use subscription::Subscription;
+pub use write::{Active, End, Hold, Order, Unsettled, WriteState};

@@ -117,6 +117,9 @@ mod tests {
         let iccid = Iccid::from_octets(&octets).unwrap();
         assert_eq!(iccid.to_string(), "89049032000000000017");
         assert_eq!(iccid.octets(), octets);
+        // A test card's number, whose last digit is no check digit: read, but not taken from a person.
+        let error = IdentityError::CheckDigit { field: "ICCID", expected: 1 };
+        assert_eq!("89049032000000000017".parse::<Iccid>(), Err(error));
     }
 
     #[test]

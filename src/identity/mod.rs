@@ -2,7 +2,8 @@
 //!
 //! Each identifier has two ways in. *Typed by a person* (`FromStr`, and serde, which is the same) verifies the
 //! check digits. *Read from a card* (`from_octets`, `from_ef`, `from_mobile_identity`) verifies only the form:
-//! what a card says about itself is a fact, even where its check digit is wrong.
+//! what a card says about itself is a fact, even where its check digit is wrong. So the text of an [`Eid`] or
+//! [`Iccid`] that was read from a card may be refused when it is typed back; [`Eid::parse`] takes a policy for that.
 //!
 //! | type | text | octets |
 //! |---|---|---|

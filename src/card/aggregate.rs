@@ -1,0 +1,172 @@
+//! The card's own record: all that is known of it, and what follows from it for the indexes.
+
+use crate::applet::BindingAck;
+use crate::identity::{Eid, Iccid, Imei, Msisdn};
+
+use super::{
+    Active, CardId, Counter, LegState, MoWindow, Notice, Outstanding, Owed, Owner, Subscription, Unsettled,
+    WriteId, WriteState,
+};
+
+/// Most writes that wait for one card (the active one not counted).
+pub const QUEUE_MAX: usize = 8;
+
+/// Most unresolved writes remembered; older ones are past proving.
+pub const UNSETTLED_MAX: usize = 4;
+
+/// A card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Its id here.
+    pub id: CardId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Its EID, where it has one.
+    pub eid: Option<Eid>,
+    /// The ICCID it came with, where known.
+    pub iccid: Option<Iccid>,
+    /// Name of its profile.
+    pub profile: String,
+    /// The key set it is spoken to with, 1 to 15.
+    pub kvn: u8,
+    /// The subscription it left the factory with.
+    pub preset: Option<Subscription>,
+    /// The subscription in effect.
+    pub current: Option<Subscription>,
+    /// The one in effect before.
+    pub previous: Option<Subscription>,
+    /// MT counters by scope.
+    pub counters: Vec<Counter>,
+    /// Replay window over its own messages.
+    pub mo: MoWindow,
+    /// The device it reported.
+    pub binding: Option<Binding>,
+    /// The last transaction id used.
+    pub last_tid: u32,
+    /// The write it is busy with.
+    pub active: Option<Active>,
+    /// Writes that wait for their turn, next first; at most [`QUEUE_MAX`].
+    pub queue: Vec<WriteId>,
+    /// The one packet that asks a PoR.
+    pub outstanding: Option<Outstanding>,
+    /// An answer on its way that asks none.
+    pub notice: Option<Notice>,
+    /// Answers owed that wait until nothing is outstanding; at most one of each kind.
+    pub owed: Vec<Owed>,
+    /// Writes that ended unresolved; where there are any, the next write starts with a fence.
+    pub unsettled: Vec<Unsettled>,
+    /// The last result taken from the card: its transaction id and write.
+    pub last_result: Option<(u32, WriteId)>,
+    /// When a sign of life last sent what was pending, unix ms.
+    pub woken_at: u64,
+    /// When an answer was last repeated, unix ms.
+    pub repeated_at: u64,
+    /// Whether the card's MO counter fell out of the window, so that it must be asked for it.
+    pub resync: bool,
+    /// When it was last asked for it, unix ms.
+    pub resynced_at: u64,
+    /// Sequence of the last entry in its timeline.
+    pub seq: u64,
+}
+
+/// The relation device ↔ card, as the card reported it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The device.
+    pub imei: Imei,
+    /// Since when, unix ms.
+    pub since: u64,
+    /// MO counter of the request that made it; a binding changes only by a newer one.
+    pub mo_cntr: u64,
+    /// How the request was answered.
+    pub answered: BindingAck,
+}
+
+impl Card {
+    /// A card as imported: nothing has happened to it yet.
+    #[must_use]
+    pub fn new(id: CardId, owner: Owner, profile: String, kvn: u8) -> Self {
+        Self {
+            id,
+            owner,
+            eid: None,
+            iccid: None,
+            profile,
+            kvn,
+            preset: None,
+            current: None,
+            previous: None,
+            counters: Vec::new(),
+            mo: MoWindow::default(),
+            binding: None,
+            last_tid: 0,
+            active: None,
+            queue: Vec::new(),
+            outstanding: None,
+            notice: None,
+            owed: Vec::new(),
+            unsettled: Vec::new(),
+            last_result: None,
+            woken_at: 0,
+            repeated_at: 0,
+            resync: false,
+            resynced_at: 0,
+            seq: 0,
+        }
+    }
+
+    /// Every number under which the card may speak or be reached.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<Msisdn> {
+        let mut numbers: Vec<Msisdn> = [&self.current, &self.preset, &self.previous]
+            .into_iter()
+            .flatten()
+            .chain(self.active.iter().map(|active| &active.order.target))
+            .chain(self.unsettled.iter().map(|unsettled| &unsettled.target))
+            .map(|subscription| subscription.msisdn)
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Its places in the lanes: the number to send to, and since when.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<(Msisdn, u64)> {
+        let notice = self.notice.iter().map(|notice| &notice.leg);
+        let outstanding = self.outstanding.iter().flat_map(|packet| &packet.legs);
+        notice.chain(outstanding).filter_map(|leg| Some((leg.to, leg.in_lane()?))).collect()
+    }
+
+    /// When the clock next matters for this card, unix ms.
+    #[must_use]
+    pub fn due(&self, terms: &super::Terms<'_>) -> Option<u64> {
+        let timers = terms.timers;
+        let packet = self.outstanding.as_ref();
+        let legs = packet.iter().flat_map(|p| &p.legs).chain(self.notice.iter().map(|n| &n.leg));
+        let low = packet.and_then(|p| p.low_at).map(|at| at + timers.after_delivered_s * 1000);
+        let write = self.active.as_ref().and_then(|active| {
+            let give_up = active.order.deadline + timers.give_up_s * 1000;
+            match active.state {
+                WriteState::Queued if packet.is_none() => Some(active.not_before.min(active.order.deadline)),
+                WriteState::Queued | WriteState::Sealed => Some(active.order.deadline),
+                WriteState::Written if packet.is_none() => {
+                    Some(super::apply::result_poll_at(active, timers).min(give_up))
+                }
+                _ => Some(give_up),
+            }
+        });
+        // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
+        let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
+        let resync = (self.resync && packet.is_none()).then(|| self.resynced_at + super::apply::RESYNC_MS);
+        legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(resync).min()
+    }
+
+    /// Whether octets of the outstanding packet may have reached a link.
+    #[must_use]
+    pub fn outstanding_left(&self) -> bool {
+        self.outstanding.as_ref().is_some_and(|packet| {
+            packet.legs.iter().any(|leg| leg.attempt > 0 || !matches!(leg.state, LegState::Ready { .. }))
+        })
+    }
+}

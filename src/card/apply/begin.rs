@@ -1,0 +1,256 @@
+//! What begins: the next write of the queue, a write packet, a poll, an answer.
+
+use super::Work;
+use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
+use crate::card::{
+    Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
+    Timers, WriteState,
+};
+use crate::identity::Msisdn;
+use crate::ota::{Cntr, Spi2};
+
+/// How often a card whose MO counter fell out of the window is asked for it, ms.
+pub(in crate::card) const RESYNC_MS: u64 = 3_600_000;
+
+/// When a write that is `written` is next polled for its result, unix ms.
+pub(in crate::card) fn result_poll_at(active: &Active, timers: &Timers) -> u64 {
+    let plan = &timers.result_polls_s;
+    let polls = usize::from(active.polls);
+    let last = plan.last().copied().unwrap_or(3_600);
+    let beyond = u64::try_from(polls.saturating_sub(plan.len().saturating_sub(1))).unwrap_or(0);
+    let offset = plan.get(polls).copied().unwrap_or(last + beyond * last);
+    active.since + offset * 1000
+}
+
+impl Work<'_> {
+    pub(super) fn ordered(&mut self, order: Order) {
+        let busy = self.card.active.is_some() || !self.card.queue.is_empty();
+        if busy && self.card.queue.len() >= crate::card::QUEUE_MAX {
+            self.refused = Some(Refused::QueueFull);
+            return;
+        }
+        let (id, seq) = (order.id, order.seq + 1);
+        self.card.seq += 1;
+        self.facts.push(crate::card::Fact {
+            kind: "write.accepted".to_owned(),
+            seq: self.card.seq,
+            write: Some((id, seq)),
+            detail: format!(
+                "imei {}, imsi {}, msisdn {}",
+                order.imei, order.target.imsi, order.target.msisdn
+            ),
+        });
+        self.take(Order { seq, ..order });
+    }
+
+    /// Makes the order the active write, or queues it behind what is there.
+    pub(super) fn take(&mut self, order: Order) {
+        if self.card.active.is_none() && self.card.queue.is_empty() {
+            self.activate(order);
+        } else {
+            self.card.queue.push(order.id);
+            self.change(order.id, WriteState::Queued, order.seq, None);
+        }
+    }
+
+    fn activate(&mut self, order: Order) {
+        self.card.last_tid += 1;
+        self.card.active = Some(Active {
+            order,
+            tid: self.card.last_tid,
+            state: WriteState::Queued,
+            since: self.now,
+            not_before: self.now,
+            cntr: None,
+            handed_out: false,
+            accepted: false,
+            resent: 0,
+            polls: 0,
+            cancel: false,
+            hold: None,
+        });
+    }
+
+    pub(super) fn begin(&mut self, next: Option<Order>) {
+        if self.card.active.is_none()
+            && let Some(order) = next
+            && self.card.queue.first() == Some(&order.id)
+        {
+            self.card.queue.remove(0);
+            if self.now >= order.deadline {
+                self.withdrawn(order.id, order.seq, End::Expired, &order.target);
+            } else {
+                self.activate(order);
+            }
+        }
+        if self.card.outstanding.is_none() {
+            self.begin_packet();
+        }
+        if self.card.outstanding.is_none() {
+            self.begin_answer();
+        }
+    }
+
+    fn begin_packet(&mut self) {
+        let Some(active) = &self.card.active else {
+            if self.card.resync && self.now >= self.card.resynced_at + RESYNC_MS {
+                self.seal_poll();
+            }
+            return;
+        };
+        match active.state {
+            WriteState::Queued if self.now < active.not_before => {}
+            // What an unresolved write left open is settled before anything new goes out.
+            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(),
+            WriteState::Queued => self.seal_write(),
+            WriteState::Unknown => self.seal_poll(),
+            WriteState::Written if active.hold.is_none() => {
+                if self.now >= result_poll_at(active, self.terms.timers) {
+                    if let Some(active) = &mut self.card.active {
+                        active.polls = active.polls.saturating_add(1);
+                    }
+                    self.seal_poll();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn seal_write(&mut self) {
+        let Some(eid) = self.card.eid else {
+            self.end(End::Failed, Some("the card has no EID: its applet cannot be addressed".to_owned()));
+            return;
+        };
+        // A card without a number is written on site.
+        let Some(to) = self.card.current.as_ref().map(|current| current.msisdn) else { return };
+        let Some(cntr) = self.next_cntr() else { return };
+        let binding_ack = self.take_owed_binding();
+        let Some(active) = &mut self.card.active else { return };
+        active.cntr = Some(cntr);
+        let target = &active.order.target;
+        let message = Message::WriteCard(WriteCard {
+            tid: active.tid,
+            imei: active.order.imei,
+            eid,
+            iccid: target.iccid,
+            imsi: target.imsi,
+            msisdn: target.msisdn,
+            smsc: target.smsc,
+            refresh: self.terms.profile.write.refresh,
+            rollback: true,
+            binding_ack,
+            key_block: None,
+        });
+        self.card.outstanding = Some(Outstanding {
+            purpose: Purpose::Write,
+            cntr,
+            legs: vec![Leg::new(to, self.now)],
+            repeated: false,
+            low_at: None,
+            acknowledges: binding_ack,
+        });
+        self.enter(WriteState::Sealed);
+        self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
+    }
+
+    fn seal_poll(&mut self) {
+        let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
+        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
+        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
+        if let Some(target) = targets.chain(unsettled).next()
+            && !numbers.contains(&target.msisdn)
+        {
+            numbers.push(target.msisdn);
+        }
+        if numbers.is_empty() {
+            return;
+        }
+        let Some(cntr) = self.next_cntr() else { return };
+        self.card.outstanding = Some(Outstanding {
+            purpose: Purpose::Poll,
+            cntr,
+            legs: numbers.into_iter().map(|to| Leg::new(to, self.now)).collect(),
+            repeated: false,
+            low_at: None,
+            acknowledges: None,
+        });
+        let message = Message::Poll(Poll { tid: poll_tid(cntr), what: PollWhat::State });
+        self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
+    }
+
+    /// Sends what is owed; the same answer as before goes out in the same octets.
+    fn begin_answer(&mut self) {
+        let Some(Owed { answer, to }) = self.card.owed.first().copied() else { return };
+        if let Some(notice) = &mut self.card.notice {
+            let busy = !matches!(notice.leg.state, LegState::Silent);
+            if notice.says == answer && notice.leg.to == to {
+                self.card.owed.remove(0);
+                if !busy {
+                    notice.leg.state = LegState::Ready { since: self.now };
+                }
+                return;
+            }
+            if busy {
+                return;
+            }
+        }
+        let Some(cntr) = self.next_cntr() else { return };
+        self.card.owed.remove(0);
+        self.card.notice = Some(Notice { cntr, leg: Leg::new(to, self.now), says: answer });
+        let message = match answer {
+            Answer::Binding(ack) => {
+                Message::BindingResponse(BindingResponse { tid: ack.tid, result: ack.result })
+            }
+            Answer::Result { tid, status } => Message::ResultAck(ResultAck { tid, status }),
+        };
+        self.seal(cntr, Spi2::NO_POR, message);
+    }
+
+    fn seal(&mut self, cntr: Cntr, spi2: Spi2, message: Message) {
+        let mt = &self.terms.profile.mt;
+        self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, message });
+    }
+
+    /// Issues the next CNTR. Where the counter is used up the active write fails: no packet can reach this card any more.
+    fn next_cntr(&mut self) -> Option<Cntr> {
+        let scope = self.terms.profile.scope(self.card.kvn);
+        let epoch = self.terms.epoch;
+        if !self.card.counters.iter().any(|counter| counter.scope == scope) {
+            self.card.counters.push(Counter { scope: scope.clone(), last: 0, epoch });
+        }
+        let counter = self.card.counters.iter_mut().find(|counter| counter.scope == scope)?;
+        let next = counter.next(epoch);
+        if let Some(cntr) = next {
+            counter.last = cntr.get();
+            counter.epoch = epoch;
+        } else {
+            self.card.owed.clear();
+            self.card.resync = false;
+            self.fact("card.counter", format!("the counter of scope {scope} is used up"));
+            let handed_out = self.card.active.as_ref().is_some_and(|active| active.handed_out);
+            let end = if handed_out { End::Unresolved } else { End::Failed };
+            self.end(end, Some("counter_used_up".to_owned()));
+        }
+        next
+    }
+
+    fn take_owed_binding(&mut self) -> Option<crate::applet::BindingAck> {
+        let at = self.card.owed.iter().position(|owed| matches!(owed.answer, Answer::Binding(_)))?;
+        match self.card.owed.remove(at).answer {
+            Answer::Binding(ack) => Some(ack),
+            Answer::Result { .. } => None,
+        }
+    }
+
+    /// Owes the card an answer; a newer one of the same kind replaces the older.
+    pub(super) fn owe(&mut self, answer: Answer, from: Option<Msisdn>) {
+        let Some(to) = from.or(self.card.current.as_ref().map(|current| current.msisdn)) else { return };
+        self.card.owed.retain(|owed| std::mem::discriminant(&owed.answer) != std::mem::discriminant(&answer));
+        self.card.owed.push(Owed { answer, to });
+    }
+}
+
+/// The transaction id of a poll: the low four octets of its CNTR.
+pub(super) fn poll_tid(cntr: Cntr) -> u32 {
+    u32::try_from(cntr.get() & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,168 @@
+//! Packets between the lane and the card: hand-out, the SMSC's answer, receipts, wake.
+
+use super::Work;
+use crate::card::{End, Leg, LegState, Purpose, Submission, Submitted, WriteState};
+use crate::identity::Msisdn;
+use crate::ota::Cntr;
+
+/// Attempts to submit an answer that asks no PoR.
+const NOTICE_ATTEMPTS: u8 = 5;
+
+impl Work<'_> {
+    /// Marks what is in the lane of `to` as handed over; this is durable before any octet leaves.
+    pub(super) fn hand_out(&mut self, to: Msisdn) {
+        let now = self.now;
+        let timers = self.terms.timers;
+        let hand = |leg: &mut Leg| {
+            let since = leg.in_lane().filter(|_| leg.to == to)?;
+            let again = matches!(leg.state, LegState::Handed { .. });
+            leg.state = LegState::Handed { since, at: now };
+            Some(again)
+        };
+        if let Some(notice) = &mut self.card.notice
+            && hand(&mut notice.leg).is_some()
+        {
+            let validity_s = timers.validity(notice.leg.attempt);
+            self.submissions.push(Submission { cntr: notice.cntr, to, validity_s, receipt: false });
+        }
+        let Some(packet) = &mut self.card.outstanding else { return };
+        let deadline = match (&self.card.active, packet.purpose) {
+            (Some(active), Purpose::Write) => active.order.deadline,
+            (Some(active), Purpose::Poll) => active.order.deadline + timers.give_up_s * 1000,
+            (None, _) => u64::MAX,
+        };
+        let mut handed = None;
+        for leg in &mut packet.legs {
+            if let Some(again) = hand(leg) {
+                let left_s = (deadline.saturating_sub(now) / 1000).max(1);
+                let validity_s = timers.validity(leg.attempt).min(left_s);
+                self.submissions.push(Submission { cntr: packet.cntr, to, validity_s, receipt: true });
+                packet.repeated |= again;
+                handed = Some(again);
+            }
+        }
+        let Some(again) = handed else { return };
+        let (purpose, cntr) = (packet.purpose, packet.cntr);
+        // An answer with a lower CNTR that did not go out by now never will.
+        let goes_too = self.submissions.iter().any(|submission| submission.cntr < cntr);
+        if !goes_too && self.card.notice.as_ref().is_some_and(|notice| notice.cntr < cntr) {
+            self.card.notice = None;
+        }
+        if purpose == Purpose::Write
+            && let Some(active) = &mut self.card.active
+        {
+            active.handed_out = true;
+            // Handed over once before without a noted answer: the SMSC may have taken it then.
+            active.accepted |= again;
+            active.resent += u32::from(again);
+            if active.state == WriteState::Sealed {
+                self.enter(WriteState::Sent);
+                self.write_fact("write.sent", format!("to {to}"));
+            }
+        }
+    }
+
+    pub(super) fn submitted(&mut self, cntr: Cntr, to: Msisdn, outcome: Submitted) {
+        let now = self.now;
+        let timers = self.terms.timers;
+        let back_off = LegState::BackOff { until: now + timers.back_off_s * 1000 };
+        if let Some(notice) = &mut self.card.notice
+            && notice.cntr == cntr
+        {
+            notice.leg.attempt = notice.leg.attempt.saturating_add(1);
+            let again = matches!(outcome, Submitted::Throttled | Submitted::Unanswered)
+                && notice.leg.attempt < NOTICE_ATTEMPTS;
+            notice.leg.state = if again { back_off } else { LegState::Silent };
+            return;
+        }
+        let Some(packet) = self.card.outstanding.as_mut().filter(|packet| packet.cntr == cntr) else {
+            return;
+        };
+        let purpose = packet.purpose;
+        let Some(leg) =
+            packet.legs.iter_mut().find(|leg| leg.to == to && matches!(leg.state, LegState::Handed { .. }))
+        else {
+            return;
+        };
+        let taken = LegState::Taken {
+            at: now,
+            silent_at: now + (timers.validity(leg.attempt) + timers.after_validity_s) * 1000,
+        };
+        match outcome {
+            Submitted::Accepted { message_id } => {
+                leg.message_id = message_id;
+                leg.state = taken;
+                self.noted_accepted(purpose);
+            }
+            Submitted::Throttled => leg.state = back_off,
+            Submitted::Unanswered => {
+                leg.state = back_off;
+                packet.repeated = true;
+                self.noted_accepted(purpose);
+            }
+            Submitted::Refused { status } => match (purpose, &self.card.active) {
+                (Purpose::Write, Some(active)) if !active.accepted => {
+                    self.end(End::Failed, Some(format!("smsc_refuses: {status}")));
+                }
+                (Purpose::Write, _) => self.doubt(&format!("the SMSC refuses a repetition: {status}")),
+                // The other number may still answer; this one is asked again at its next attempt.
+                (Purpose::Poll, _) => leg.state = taken,
+            },
+        }
+    }
+
+    fn noted_accepted(&mut self, purpose: Purpose) {
+        if let Some(active) = &mut self.card.active
+            && purpose == Purpose::Write
+        {
+            active.accepted = true;
+        }
+    }
+
+    /// A receipt starts or ends the wait for the PoR; it proves nothing.
+    pub(super) fn receipt(&mut self, message_id: &str, to: Msisdn, delivered: bool) {
+        let timers = self.terms.timers;
+        let wait_s = if delivered { timers.after_delivered_s } else { timers.back_off_s };
+        let until = self.now + wait_s * 1000;
+        let Some(packet) = &mut self.card.outstanding else { return };
+        for leg in packet.legs.iter_mut().filter(|leg| leg.to == to) {
+            let same = leg.message_id == message_id || leg.message_id.is_empty() || message_id.is_empty();
+            if let LegState::Taken { at, silent_at } = leg.state
+                && same
+            {
+                leg.state = LegState::Taken { at, silent_at: silent_at.min(until) };
+            }
+        }
+    }
+
+    /// A sign of life: what waits for the card goes out at once, the same octets, not too often.
+    pub(super) fn wake(&mut self) {
+        let now = self.now;
+        let wait = self.terms.timers.wake_s * 1000;
+        if now < self.card.woken_at + wait {
+            return;
+        }
+        let Some(packet) = &mut self.card.outstanding else { return };
+        let mut woken = 0;
+        for leg in &mut packet.legs {
+            let stale = match leg.state {
+                LegState::Taken { at, .. } => now >= at + wait,
+                LegState::BackOff { .. } => true,
+                LegState::Ready { .. } | LegState::Handed { .. } | LegState::Silent => false,
+            };
+            if stale {
+                leg.state = LegState::Ready { since: now };
+                woken += 1;
+            }
+        }
+        if woken > 0 {
+            packet.repeated = true;
+            self.card.woken_at = now;
+            if let Some(active) = &mut self.card.active
+                && packet.purpose == Purpose::Write
+            {
+                active.resent += woken;
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How a write ends, and what may still come after.
+
+use super::Work;
+use crate::applet::WriteStatus;
+use crate::card::{
+    End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId,
+    WriteState,
+};
+use crate::identity::{Imei, Imsi};
+
+impl Work<'_> {
+    /// Ends the active write. Claims of its target are freed, unless it is in effect or may still be.
+    pub(super) fn end(&mut self, end: End, reason: Option<String>) {
+        let state = WriteState::Ended(end);
+        self.write_fact(&format!("write.{}", state.name()), reason.clone().unwrap_or_default());
+        let Some(active) = &mut self.card.active else { return };
+        active.state = state;
+        let active = active.clone();
+        self.change(active.order.id, state, active.order.seq, reason);
+        self.card.active = None;
+        let fence_runs = |packet: &Outstanding| packet.purpose == Purpose::Poll && !active.handed_out;
+        self.card.outstanding = self.card.outstanding.take().filter(fence_runs);
+        match end {
+            End::Effective => self.card.last_result = Some((active.tid, active.order.id)),
+            End::Unresolved => {
+                if self.card.unsettled.len() >= UNSETTLED_MAX {
+                    self.card.unsettled.remove(0);
+                }
+                let (write, tid, target) = (active.order.id, active.tid, active.order.target);
+                self.card.unsettled.push(Unsettled { write, tid, target });
+            }
+            End::Failed | End::RolledBack | End::Cancelled | End::Expired => {
+                if matches!(end, End::Failed | End::RolledBack) {
+                    self.card.last_result = Some((active.tid, active.order.id));
+                }
+                self.freed.push(active.order.target);
+            }
+        }
+    }
+
+    /// The card proves that it runs under `imsi`, in the device `imei`.
+    pub(super) fn confirmed(&mut self, imsi: Option<Imsi>, imei: Imei) {
+        let Some(active) = &self.card.active else { return };
+        let (target, ordered) = (active.order.target.clone(), active.order.imei);
+        if imsi != Some(target.imsi) {
+            self.fact("card.hint", "confirms the write under another IMSI");
+            return;
+        }
+        self.replace_subscription(target);
+        if imei.key() == ordered.key() {
+            self.end(End::Effective, None);
+            return;
+        }
+        // Proof, but not of what was ordered: somebody has to look at it.
+        self.written();
+        if let Some(active) = &mut self.card.active
+            && active.hold.is_none()
+        {
+            active.hold = Some(Hold::WrongDevice);
+            self.write_fact("write.held", format!("{}: {imei}", Hold::WrongDevice.name()));
+        }
+    }
+
+    /// R18: the target replaces what was in effect; the numbers of the latter are free.
+    fn replace_subscription(&mut self, target: Subscription) {
+        if self.card.current.as_ref() == Some(&target) {
+            return;
+        }
+        let detail = format!("imsi {}, msisdn {}", target.imsi, target.msisdn);
+        if let Some(old) = self.card.current.replace(target) {
+            self.freed.push(old.clone());
+            self.card.previous = Some(old);
+        }
+        self.fact("card.subscription_changed", detail);
+    }
+
+    /// Word of a write that ended unresolved: it changes the card, never the end.
+    pub(super) fn late_proof(&mut self, tid: u32, status: WriteStatus, imsi: Option<Imsi>) {
+        let Some(at) = self.card.unsettled.iter().position(|unsettled| unsettled.tid == tid) else { return };
+        if status == WriteStatus::Accepted {
+            return;
+        }
+        let Unsettled { write, target, .. } = self.card.unsettled.remove(at);
+        self.card.last_result = Some((tid, write));
+        if status == WriteStatus::Confirmed && imsi == Some(target.imsi) {
+            self.replace_subscription(target);
+        } else {
+            self.freed.push(target);
+        }
+    }
+
+    /// The order is withdrawn, as far as it still can be.
+    pub(super) fn withdraw(&mut self, id: WriteId, seq: u32, target: &Subscription, end: End) {
+        if let Some(at) = self.card.queue.iter().position(|queued| *queued == id) {
+            self.card.queue.remove(at);
+            self.withdrawn(id, seq, end, target);
+            return;
+        }
+        let Some(active) = self.card.active.as_mut().filter(|active| active.order.id == id) else {
+            self.refused = Some(Refused::NoSuchWrite);
+            return;
+        };
+        match active.state {
+            WriteState::Written => self.refused = Some(Refused::AlreadyWritten),
+            // Its own deadline is read by the clock.
+            _ if end == End::Expired => {}
+            WriteState::Queued | WriteState::Sealed => self.end(end, None),
+            // Octets are out: only a fence can grant it.
+            _ => {
+                active.cancel = true;
+                if active.state == WriteState::Sent {
+                    self.doubt("cancellation asked for");
+                }
+            }
+        }
+    }
+
+    /// A queued write that ends before its turn.
+    pub(super) fn withdrawn(&mut self, id: WriteId, seq: u32, end: End, target: &Subscription) {
+        let state = WriteState::Ended(end);
+        self.card.seq += 1;
+        self.facts.push(Fact {
+            kind: format!("write.{}", state.name()),
+            seq: self.card.seq,
+            write: Some((id, seq + 1)),
+            detail: String::new(),
+        });
+        self.change(id, state, seq + 1, None);
+        self.freed.push(target.clone());
+    }
+}

@@ -1,0 +1,149 @@
+//! What follows from an event: the rules of a card, as one pure step.
+//!
+//! First the clock is read ([`clock`]), then the event is applied, and last whatever may begin now begins:
+//! the next write of the queue, a packet, an answer.
+
+mod begin;
+mod clock;
+mod delivery;
+mod ending;
+mod message;
+mod response;
+
+use super::{
+    Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms,
+    WriteChange, WriteId, WriteState,
+};
+
+pub(super) use begin::{RESYNC_MS, result_poll_at};
+
+/// Applies `event` to `card` at `now` (unix ms) and says what follows.
+///
+/// `next` is the order of the first write in the card's queue, where the card is free to begin it.
+#[must_use]
+pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, now: u64) -> Step {
+    let mut work = Work::new(card, terms, now);
+    work.read_clock();
+    match event {
+        Event::Ordered(order) => work.ordered(order),
+        Event::Message { cntr, digest, from, message } => work.message(cntr, digest, from, message),
+        Event::DeviceMoved { imei, to } => work.device_moved(imei, to),
+        Event::Response { cntr, rsc, data } => work.response(cntr, rsc, data),
+        Event::Hint { what } => work.fact("card.hint", what),
+        Event::HandOut { to } => work.hand_out(to),
+        Event::Submitted { cntr, to, outcome } => work.submitted(cntr, to, outcome),
+        Event::Receipt { message_id, to, delivered } => work.receipt(&message_id, to, delivered),
+        Event::Tick => {}
+        Event::Withdraw { id, seq, target, end } => work.withdraw(id, seq, &target, end),
+    }
+    work.begin(next);
+    work.finish(card)
+}
+
+/// A step in the making.
+struct Work<'a> {
+    card: Card,
+    terms: &'a Terms<'a>,
+    now: u64,
+    seal: Vec<Seal>,
+    writes: Vec<WriteChange>,
+    facts: Vec<Fact>,
+    bound: Option<Bound>,
+    freed: Vec<Subscription>,
+    submissions: Vec<Submission>,
+    refused: Option<Refused>,
+}
+
+impl<'a> Work<'a> {
+    fn new(card: &Card, terms: &'a Terms<'a>, now: u64) -> Self {
+        Self {
+            card: card.clone(),
+            terms,
+            now,
+            seal: Vec::new(),
+            writes: Vec::new(),
+            facts: Vec::new(),
+            bound: None,
+            freed: Vec::new(),
+            submissions: Vec::new(),
+            refused: None,
+        }
+    }
+
+    fn finish(mut self, before: &Card) -> Step {
+        if let Some(active) = self.card.active.clone()
+            && before.active.as_ref() != Some(&active)
+        {
+            self.change(active.order.id, active.state, active.order.seq, None);
+        }
+        Step {
+            changed: self.card != *before,
+            card: self.card,
+            seal: self.seal,
+            writes: self.writes,
+            facts: self.facts,
+            bound: self.bound,
+            freed: self.freed,
+            submissions: self.submissions,
+            refused: self.refused,
+        }
+    }
+
+    /// Notes the state of a write; the last note of a write counts.
+    fn change(&mut self, id: WriteId, state: WriteState, seq: u32, reason: Option<String>) {
+        let active = self.card.active.clone().filter(|active| active.order.id == id);
+        self.writes.retain(|change| change.id != id);
+        self.writes.push(WriteChange { id, state, seq, reason, active });
+    }
+
+    /// Tells something about the card.
+    fn fact(&mut self, kind: &str, detail: impl Into<String>) {
+        self.card.seq += 1;
+        self.facts.push(Fact {
+            kind: kind.to_owned(),
+            seq: self.card.seq,
+            write: None,
+            detail: detail.into(),
+        });
+    }
+
+    /// Tells something about the active write.
+    fn write_fact(&mut self, kind: &str, detail: impl Into<String>) {
+        let Some(active) = &mut self.card.active else { return };
+        active.order.seq += 1;
+        let write = Some((active.order.id, active.order.seq));
+        self.card.seq += 1;
+        self.facts.push(Fact { kind: kind.to_owned(), seq: self.card.seq, write, detail: detail.into() });
+    }
+
+    /// Moves the active write to `state`.
+    fn enter(&mut self, state: WriteState) {
+        if let Some(active) = &mut self.card.active {
+            active.state = state;
+            active.since = self.now;
+        }
+    }
+
+    fn state(&self) -> Option<WriteState> {
+        self.card.active.as_ref().map(|active| active.state)
+    }
+
+    fn message(&mut self, cntr: u64, digest: u64, from: Option<crate::identity::Msisdn>, message: FromCard) {
+        use super::Replay;
+        match self.card.mo.judge(cntr, digest) {
+            Replay::New => {
+                self.card.mo.accept(cntr, digest);
+                self.wake();
+                match message {
+                    FromCard::Binding { request, device } => self.binding(cntr, &request, from, device),
+                    FromCard::Result(result) => self.result_message(&result, from),
+                }
+            }
+            Replay::Duplicate => self.repeat_answer(&message, from),
+            Replay::Refused => {
+                self.fact("card.hint", format!("replayed or too old message, counter {cntr}"));
+                self.card.resync = true;
+            }
+        }
+    }
+}

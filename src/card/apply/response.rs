@@ -1,0 +1,151 @@
+//! Response packets that were opened at the asked level (`rules` section 2).
+
+use super::Work;
+use super::begin::poll_tid;
+use crate::applet::{LastState, PollAnswer, WriteStatus};
+use crate::card::{End, LegState, Purpose, ResponseData, WriteState};
+use crate::ota::{Cntr, Rsc};
+
+impl Work<'_> {
+    pub(super) fn response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
+        let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == cntr);
+        let late = self.card.active.as_ref().is_some_and(|active| active.cntr == Some(cntr));
+        match outstanding.map(|packet| packet.purpose) {
+            Some(Purpose::Write) => self.write_response(rsc, &data),
+            Some(Purpose::Poll) => self.poll_response(cntr, rsc, data),
+            // The poll is out already: only a clear word about the write still counts, so that 00 beats 02 in any order.
+            None if late && rsc == Rsc::OK => {
+                let _ = self.write_result(&data);
+            }
+            None => {}
+        }
+    }
+
+    fn write_response(&mut self, rsc: Rsc, data: &ResponseData) {
+        match rsc {
+            Rsc::OK => {
+                let acknowledged = self.card.outstanding.as_ref().and_then(|packet| packet.acknowledges);
+                if self.write_result(data) {
+                    self.card.owed.retain(|owed| {
+                        !matches!(owed.answer, crate::card::Answer::Binding(ack) if Some(ack) == acknowledged)
+                    });
+                } else {
+                    self.doubt("PoR 00 without a readable result");
+                }
+            }
+            Rsc::NO_MEMORY => {
+                self.card.outstanding = None;
+                if let Some(active) = &mut self.card.active {
+                    active.not_before = self.now + self.terms.timers.no_memory_s * 1000;
+                }
+                self.enter(WriteState::Queued);
+                self.fact("card.hint", "the card has no memory (RSC 07): later, with a new CNTR");
+            }
+            Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD => self.wait_for_real_answer(),
+            _ => self.doubt(&format!("PoR {rsc}")),
+        }
+    }
+
+    /// Takes the result that a PoR carries; `false` where it is none of the active write.
+    fn write_result(&mut self, data: &ResponseData) -> bool {
+        let ResponseData::Result(result) = data else { return false };
+        let ours = self.card.active.as_ref().is_some_and(|active| active.tid == result.tid);
+        if !ours || self.card.eid != Some(result.eid) {
+            return false;
+        }
+        if self.card.outstanding.as_ref().is_some_and(|packet| packet.purpose == Purpose::Write) {
+            self.card.outstanding = None;
+        }
+        self.verdict(result.status, result.detail, result.imsi, result.imei);
+        true
+    }
+
+    /// An interim answer: the real one follows, or the write becomes unknown.
+    fn wait_for_real_answer(&mut self) {
+        let silent_at = self.now + self.terms.timers.after_delivered_s * 1000;
+        if let Some(packet) = &mut self.card.outstanding {
+            for leg in &mut packet.legs {
+                leg.attempt = u8::MAX;
+                leg.state = LegState::Taken { at: self.now, silent_at };
+            }
+        }
+    }
+
+    fn poll_response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
+        match data {
+            ResponseData::State(answer)
+                if rsc == Rsc::OK && answer.tid == poll_tid(cntr) && self.card.eid == Some(answer.eid) =>
+            {
+                self.card.outstanding = None;
+                self.fenced(&answer);
+            }
+            _ => {
+                if let Some(packet) = &mut self.card.outstanding {
+                    packet.low_at.get_or_insert(self.now);
+                }
+            }
+        }
+    }
+
+    /// Nothing older than the poll can execute any more, and the card says how far it came.
+    fn fenced(&mut self, answer: &PollAnswer) {
+        if self.card.resync {
+            self.card.mo.reset(answer.mo_counter);
+            self.card.resync = false;
+            self.card.resynced_at = self.now;
+            self.fact("card.counter", format!("MO window restarts at {}", answer.mo_counter));
+        }
+        let reached = |tid| if answer.last_tid == tid { answer.last_state } else { LastState::None };
+        for unsettled in self.card.unsettled.clone() {
+            match reached(unsettled.tid) {
+                // The card is still on its way: the fence says no more than that.
+                LastState::Accepted => {}
+                LastState::Confirmed => self.late_proof(unsettled.tid, WriteStatus::Confirmed, answer.imsi),
+                LastState::RolledBack => self.late_proof(unsettled.tid, WriteStatus::RolledBack, answer.imsi),
+                LastState::None | LastState::Refused => {
+                    self.late_proof(unsettled.tid, WriteStatus::Refused, answer.imsi);
+                }
+            }
+        }
+        let still_open = !self.card.unsettled.is_empty();
+        let Some(active) = &mut self.card.active else { return };
+        match (active.state, reached(active.tid)) {
+            (WriteState::Queued, _) => {
+                if still_open {
+                    active.not_before =
+                        self.now + self.terms.timers.result_polls_s.first().copied().unwrap_or(600) * 1000;
+                }
+            }
+            (WriteState::Unknown, LastState::None) => self.not_applied(),
+            (WriteState::Unknown | WriteState::Written, LastState::Accepted) => self.written(),
+            (WriteState::Unknown | WriteState::Written, LastState::Confirmed) => {
+                self.written();
+                self.confirmed(answer.imsi, answer.imei);
+            }
+            (WriteState::Unknown | WriteState::Written, LastState::RolledBack) => {
+                self.end(End::RolledBack, Some("poll".to_owned()));
+            }
+            (WriteState::Unknown | WriteState::Written, LastState::Refused) => {
+                self.end(End::Failed, Some("card_refuses".to_owned()));
+            }
+            (WriteState::Written, LastState::None) => {
+                self.fact("card.hint", "the card does not know the write it had accepted");
+            }
+            _ => {}
+        }
+    }
+
+    /// The write never reached the card, and no older octets can any more.
+    fn not_applied(&mut self) {
+        let Some(active) = &mut self.card.active else { return };
+        if active.cancel {
+            self.end(End::Cancelled, Some("fenced".to_owned()));
+        } else if self.now >= active.order.deadline {
+            self.end(End::Expired, Some("fenced".to_owned()));
+        } else {
+            active.not_before = self.now;
+            active.cntr = None;
+            self.enter(WriteState::Queued);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What a card can be: a subscription, preset at the factory or written by an order.
+
+use crate::identity::{Iccid, Imsi, Msisdn};
+
+/// The numbers of one subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Mobile user id.
+    pub imsi: Imsi,
+    /// Operator number id: the address of the card while this subscription is in effect.
+    pub msisdn: Msisdn,
+    /// The subscription's own card number, where the operator gives it one.
+    pub iccid: Option<Iccid>,
+    /// Service centre address to write, where the order names one.
+    pub smsc: Option<Msisdn>,
+}

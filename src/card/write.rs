@@ -1,0 +1,150 @@
+//! The life of a write: its order, its states and its ends.
+
+use crate::identity::Imei;
+use crate::ota::Cntr;
+
+use super::{Subscription, WriteId};
+
+/// Where a write stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteState {
+    /// Accepted; no card is known for its device yet.
+    Waiting,
+    /// The card is known; waits for its turn.
+    Queued,
+    /// CNTR and parts are durable; nothing has been handed out.
+    Sealed,
+    /// Handed to a link.
+    Sent,
+    /// No answer that decides; a poll asks the card.
+    Unknown,
+    /// The card has written; not yet proved in effect.
+    Written,
+    /// Over, in one of six ways.
+    Ended(End),
+}
+
+/// How a write ends; exactly one for each write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The card has proved that it is in effect.
+    Effective,
+    /// The card or the SMSC refused it.
+    Failed,
+    /// The card had no service under the new subscription and went back.
+    RolledBack,
+    /// Withdrawn before the card took it.
+    Cancelled,
+    /// Its deadline passed before the card took it.
+    Expired,
+    /// Nobody knows, and asking was given up.
+    Unresolved,
+}
+
+impl WriteState {
+    /// Every state with its name at the edges.
+    pub const NAMES: [(Self, &'static str); 12] = [
+        (Self::Waiting, "waiting"),
+        (Self::Queued, "queued"),
+        (Self::Sealed, "sealed"),
+        (Self::Sent, "sent"),
+        (Self::Unknown, "unknown"),
+        (Self::Written, "written"),
+        (Self::Ended(End::Effective), "effective"),
+        (Self::Ended(End::Failed), "failed"),
+        (Self::Ended(End::RolledBack), "rolled_back"),
+        (Self::Ended(End::Cancelled), "cancelled"),
+        (Self::Ended(End::Expired), "expired"),
+        (Self::Ended(End::Unresolved), "unresolved"),
+    ];
+
+    /// The state's name at the edges.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(state, _)| *state == self).map_or("", |(_, name)| name)
+    }
+
+    /// The state of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(state, _)| *state)
+    }
+
+    /// Whether the write is over.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Ended(_))
+    }
+}
+
+/// What was ordered for a card, as the card's aggregate needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The write.
+    pub id: WriteId,
+    /// The device that was ordered.
+    pub imei: Imei,
+    /// The target.
+    pub target: Subscription,
+    /// Unix ms; nothing is begun after it.
+    pub deadline: u64,
+    /// Sequence of the write's last event.
+    pub seq: u32,
+}
+
+/// Why a `written` write waits for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The result came from another device than the ordered one.
+    WrongDevice,
+}
+
+impl Hold {
+    /// The reason's name at the edges.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WrongDevice => "wrong_device",
+        }
+    }
+}
+
+/// The one write that a card is busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Active {
+    /// What was ordered; `order.seq` goes on counting here.
+    pub order: Order,
+    /// Transaction id: kept across re-seals, never used for another write of the card.
+    pub tid: u32,
+    /// Where it stands.
+    pub state: WriteState,
+    /// Since when, unix ms.
+    pub since: u64,
+    /// Not sealed before, unix ms.
+    pub not_before: u64,
+    /// The last CNTR under which it was sealed.
+    pub cntr: Option<Cntr>,
+    /// Whether any of its octets ever reached a link.
+    pub handed_out: bool,
+    /// Whether the SMSC ever accepted any of its octets.
+    pub accepted: bool,
+    /// How often the same octets went out again.
+    pub resent: u32,
+    /// Polls made since it was written.
+    pub polls: u8,
+    /// Whether its cancellation was asked for after octets had gone out.
+    pub cancel: bool,
+    /// Whether a decision is waited for.
+    pub hold: Option<Hold>,
+}
+
+/// A write that ended `unresolved`: the card may still prove or disprove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The write.
+    pub write: WriteId,
+    /// Its transaction id.
+    pub tid: u32,
+    /// Its target; the numbers stay claimed.
+    pub target: Subscription,
+}
