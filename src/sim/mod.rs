@@ -2,3 +2,4 @@
 pub mod card;
 pub mod hlr;
 pub mod milenage;
+pub mod smsc;

@@ -316,7 +316,10 @@ impl Card {
 
     /// The command packet in a short message, once its last part has come.
     fn command_packet(&mut self, deliver: &Deliver) -> Option<Vec<u8>> {
-        let user_data = UserData::parse(deliver.user_data.get(..).filter(|_| deliver.udhi)?).ok()?;
+        if !deliver.udhi {
+            return None;
+        }
+        let user_data = UserData::parse(&deliver.user_data).ok()?;
         let Some(part) = user_data.concatenation() else {
             return (user_data.content() == Content::Command).then_some(user_data.payload);
         };
