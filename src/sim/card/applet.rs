@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::applet::{
-    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult,
-    WriteStatus,
+    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard,
+    WriteResult, WriteStatus,
 };
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
 use crate::sim::card::files::{Files, SubscriptionFiles};
@@ -255,7 +255,13 @@ impl Applet {
     }
 
     /// A secured command for the applet; gives the data of its PoR.
-    pub(super) fn command(&mut self, message: Message, cntr: u64, mo_counter: u64, files: &Files) -> Option<Message> {
+    pub(super) fn command(
+        &mut self,
+        message: Message,
+        cntr: u64,
+        mo_counter: u64,
+        files: &Files,
+    ) -> Option<Message> {
         match message {
             Message::BindingResponse(response) => {
                 self.binding_answered(response.tid, response.result);
