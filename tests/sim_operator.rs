@@ -348,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Esme<S> {
     async fn bind(&mut self, mode: BindMode, password: &str) -> CommandStatus {
         let system_id = SystemId::new(b"airwrite").unwrap();
         let bind = Bind::new(mode, system_id, Password::new(password).unwrap());
-        self.session.bind(now(), &bind, 0).unwrap();
+        self.session.send_bind(now(), &bind, 0).unwrap();
         match self.event().await {
             Event::Ended { end: End::Answered(pdu), .. } => {
                 assert!(!pdu.status.is_ok() || matches!(pdu.body, Body::BindResp(_)));

@@ -338,6 +338,10 @@ impl Smsc {
 
     /// The next deliver_sm that can go out now.
     pub(super) fn poll_delivery(&mut self, now_ms: u64) -> Option<(EsmeId, DeliveryId, Sm)> {
+        let room = |esme: &Esme| esme.delivers && esme.in_flight < self.config.deliver_window;
+        if !self.esmes.values().any(room) {
+            return None;
+        }
         let (due, id, at) = self
             .waiting
             .iter()
