@@ -88,9 +88,18 @@ impl Deliveries {
         self.esmes.get(&id).map(|esme| esme.system_id.as_str())
     }
 
-    /// An ESME has bound; only a receiving session gets deliver_sm.
-    pub(super) fn bound(&mut self, id: EsmeId, system_id: String, short_codes: Vec<String>, delivers: bool) {
+    /// An ESME has bound; only a receiving session gets deliver_sm. Nothing waits out a back-off that another session
+    /// has earned.
+    pub(super) fn bound(
+        &mut self,
+        now_ms: u64,
+        id: EsmeId,
+        system_id: String,
+        short_codes: Vec<String>,
+        delivers: bool,
+    ) {
         self.esmes.insert(id, Esme { system_id, short_codes, delivers, in_flight: 0 });
+        self.waiting = self.waiting.iter().map(|(due, id)| ((*due).min(now_ms), *id)).collect();
     }
 
     /// A session is gone: what it had not answered goes out again, on another session or later.

@@ -195,7 +195,7 @@ impl Operator {
         match input {
             Input::Tick => {}
             Input::Bound { esme, system_id, short_codes, delivers } => {
-                self.smsc.deliveries.bound(esme, system_id, short_codes, delivers);
+                self.smsc.deliveries.bound(self.now_ms, esme, system_id, short_codes, delivers);
             }
             Input::Unbound(esme) => self.smsc.deliveries.unbound(self.now_ms, esme),
             Input::Submit { esme, token, sm } => self.submit(esme, token, &sm),

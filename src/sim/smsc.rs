@@ -351,7 +351,7 @@ mod tests {
 
     fn smsc(config: SmscConfig) -> Smsc {
         let mut smsc = Smsc::new(config);
-        smsc.deliveries.bound(ESME, "airwrite".into(), vec!["10690".into()], true);
+        smsc.deliveries.bound(0, ESME, "airwrite".into(), vec!["10690".into()], true);
         smsc
     }
 
@@ -443,8 +443,8 @@ mod tests {
         assert_eq!(again, id);
         smsc.deliveries.unbound(1000, ESME);
         assert!(smsc.deliveries.poll(10_000).is_none(), "nobody is there");
-        smsc.deliveries.bound(EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        let (at, _, sm) = smsc.deliveries.poll(10_000).unwrap();
+        smsc.deliveries.bound(1001, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
+        let (at, _, sm) = smsc.deliveries.poll(1001).unwrap();
         assert_eq!((at, sm.source.digits.to_str_lossy().as_ref()), (EsmeId(2), NUMBER));
         smsc.deliveries.answered(10_000, id, Some(CommandStatus::ESME_ROK));
         assert!(smsc.deliveries.poll(u64::MAX - 1).is_none());
@@ -464,9 +464,9 @@ mod tests {
     #[test]
     fn a_session_gets_no_more_than_its_window_and_sessions_take_turns() {
         let mut smsc = smsc(SmscConfig { deliver_window: 2, mo_queue_max: 5, ..SmscConfig::default() });
-        smsc.deliveries.bound(EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        smsc.deliveries.bound(EsmeId(3), "airwrite".into(), vec!["10690".into()], false);
-        smsc.deliveries.bound(EsmeId(4), "other".into(), vec!["10691".into()], true);
+        smsc.deliveries.bound(0, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
+        smsc.deliveries.bound(0, EsmeId(3), "airwrite".into(), vec!["10690".into()], false);
+        smsc.deliveries.bound(0, EsmeId(4), "other".into(), vec!["10691".into()], true);
         for _ in 0..5 {
             assert!(smsc.take_mo(0, mo()));
         }
