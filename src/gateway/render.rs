@@ -28,7 +28,8 @@ pub(super) async fn render(
     seal: &Seal,
 ) -> Result<SealedParts, RenderError> {
     let data = seal.message.to_der()?;
-    let request = SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
+    let request =
+        SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
     let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };
     let packet = vault.seal(key, request).await?;
     let parts = split(&packet, Cpi::Command, &split_options(profile, seal))?;
@@ -43,8 +44,8 @@ pub(super) async fn render(
 fn split_options(profile: &Profile, seal: &Seal) -> SplitOptions {
     let [.., high, low] = seal.cntr.octets();
     let reference = match profile.mt.ref_bits {
-        16 => Reference::Wide(u16::from_be_bytes([high, low])),
-        _ => Reference::Narrow(low),
+        16 => Reference::Bits16(u16::from_be_bytes([high, low])),
+        _ => Reference::Bits8(low),
     };
     SplitOptions {
         reference,
