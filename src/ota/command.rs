@@ -226,3 +226,184 @@ fn other_key_set(spi1: Spi1, kic: u8, kid: u8, keys: &KeySet) -> Option<(&'stati
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ota::key::{Algorithm, Key};
+
+    const TAR: Tar = Tar([0xB0, 0x00, 0x11]);
+
+    fn aes(version: u8, octet: u8) -> KeySet {
+        let key = |octet| Key::new(Algorithm::Aes, &[octet; 16]).unwrap();
+        KeySet::new(version, key(octet), key(octet + 1), 8).unwrap()
+    }
+
+    fn header(spi1: u8, keys: &KeySet) -> CommandHeader {
+        CommandHeader::new(Spi1(spi1), Spi2::POR_CC_CIPHERED_BY_SUBMIT, keys, TAR, Cntr::ZERO)
+    }
+
+    prop_compose! {
+        fn key_sets()(
+            tdes: bool, aes_len in prop_oneof![Just(16), Just(24), Just(32)], octets: [u8; 32], version in 0u8..=15,
+            short_cc: bool,
+        ) -> KeySet {
+            let (algorithm, len) = if tdes { (Algorithm::TripleDes2, 16) } else { (Algorithm::Aes, aes_len) };
+            let key = Key::new(algorithm, &octets[..len]).unwrap();
+            KeySet::new(version, key.clone(), key, if short_cc && !tdes { 4 } else { 8 }).unwrap()
+        }
+    }
+
+    /// No check or CC, with and without ciphering, any counter mode.
+    fn levels() -> impl Strategy<Value = u8> {
+        any::<u8>().prop_map(|bits| bits & 0b1_1110)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened(
+            keys in key_sets(), spi1 in levels(), spi2: u8, tar: [u8; 3], cntr in 0u64..1 << 40,
+            data in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let cntr = Cntr::try_from(cntr).unwrap();
+            let header = CommandHeader::new(Spi1(spi1), Spi2(spi2), &keys, Tar(tar), cntr);
+            let packet = seal(&header, &keys, &data).unwrap();
+            let opened = open(&packet, &keys).unwrap();
+            prop_assert_eq!((opened.header, opened.data), (header, data));
+            prop_assert!(usize::from(opened.pcntr) < keys.algorithm().block_len());
+        }
+
+        #[test]
+        fn any_changed_bit_is_refused_under_a_cc(
+            keys in key_sets(), ciphered: bool, data in prop::collection::vec(any::<u8>(), 0..60), at: prop::sample::Index,
+        ) {
+            let spi1 = if ciphered { Spi1::CC_CIPHERED_HIGHER } else { Spi1::CC_HIGHER };
+            let mut packet = seal(&header(spi1.0, &keys), &keys, &data).unwrap();
+            let bit = at.index(packet.len() * 8);
+            packet[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(open(&packet, &keys).is_err());
+        }
+
+        #[test]
+        fn no_octets_panic(keys in key_sets(), packet in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = peek(&packet);
+            let _ = open(&packet, &keys);
+        }
+
+        #[test]
+        fn no_change_to_a_packet_panics(
+            keys in key_sets(), spi1 in levels(), data in prop::collection::vec(any::<u8>(), 0..60),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), len: prop::sample::Index,
+        ) {
+            let mut packet = seal(&header(spi1, &keys), &keys, &data).unwrap();
+            for (at, octet) in changes {
+                let at = at.index(packet.len());
+                packet[at] = octet;
+            }
+            packet.truncate(len.index(packet.len() + 1));
+            // Also with a length field that fits, so that the fields behind it are reached.
+            let mut fitting = packet.clone();
+            let following = (packet.len().saturating_sub(2) as u16).to_be_bytes();
+            fitting.iter_mut().zip(following).for_each(|(to, from)| *to = from);
+            for packet in [packet, fitting] {
+                let _ = peek(&packet);
+                let _ = open(&packet, &keys);
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_names_its_field() {
+        let keys = aes(1, 1);
+        let packet = seal(&header(0x16, &keys), &keys, &[0xAA; 20]).unwrap();
+        for len in 0..packet.len() {
+            let error = open(&packet[..len], &keys).unwrap_err();
+            let expected = match len {
+                0 | 1 => OpenError::TooShort { field: "CPL", expected: 2, found: len },
+                _ => OpenError::LengthMismatch { field: "CPL", said: packet.len() - 2, found: len - 2 },
+            };
+            assert_eq!(error, expected);
+        }
+        // With a CPL that fits, the field in which the octets end is named.
+        for (len, field) in
+            [(2, "CHL"), (4, "SPI"), (5, "KIc"), (6, "KID"), (8, "TAR"), (14, "CNTR"), (15, "PCNTR")]
+        {
+            let mut short = seal(&header(0x12, &keys), &keys, &[]).unwrap()[..len].to_vec();
+            short[1] = len as u8 - 2;
+            assert!(
+                matches!(open(&short, &keys), Err(OpenError::TooShort { field: found, .. }) if found == field),
+                "{len} octets: {:?}",
+                open(&short, &keys)
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_named_key_set_opens() {
+        let keys = aes(1, 1);
+        let packet = seal(&header(0x16, &keys), &keys, b"data").unwrap();
+        assert_eq!(open(&packet, &aes(1, 7)), Err(OpenError::BadChecksum));
+        let other = OpenError::OtherKeySet { field: "KIc", found: 0x12, expected: 0x22 };
+        assert_eq!(open(&packet, &aes(2, 1)), Err(other));
+        let mut header = header(0x16, &keys);
+        header.kid = 0x15;
+        let other = SealError::OtherKeySet { field: "KID", found: 0x15, expected: 0x12 };
+        assert_eq!(seal(&header, &keys, b"data"), Err(other));
+        // "Implicitly known" fits any algorithm.
+        header.kid = 0x10;
+        let packet = seal(&header, &keys, b"data").unwrap();
+        assert_eq!(open(&packet, &keys).unwrap().header, header);
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_by_name() {
+        let keys = aes(1, 1);
+        for (spi1, integrity) in [(0x01, Integrity::Rc), (0x03, Integrity::Ds)] {
+            assert_eq!(seal(&header(spi1, &keys), &keys, &[]), Err(SealError::Unsupported(integrity)));
+            let mut packet = seal(&header(0x00, &keys), &keys, &[]).unwrap();
+            packet[3] = spi1;
+            assert_eq!(open(&packet, &keys), Err(OpenError::Unsupported(integrity)));
+        }
+    }
+
+    #[test]
+    fn a_header_length_of_another_level_is_refused() {
+        let keys = aes(1, 1);
+        let mut packet = seal(&header(0x12, &keys), &keys, &[]).unwrap();
+        packet[2] = 0x11;
+        let mismatch = OpenError::LevelMismatch { field: "CHL", expected: 0x15, found: 0x11 };
+        assert_eq!(open(&packet, &keys), Err(mismatch));
+    }
+
+    #[test]
+    fn ciphered_octets_are_whole_blocks_and_pcntr_fits_the_data() {
+        let keys = aes(1, 1);
+        let mut packet = seal(&header(0x04, &keys), &keys, &[0; 10]).unwrap();
+        packet.push(0);
+        packet[1] += 1;
+        assert_eq!(open(&packet, &keys), Err(OpenError::BlockLength { block: 16, found: 17 }));
+        let mut packet = seal(&header(0x00, &keys), &keys, &[0; 10]).unwrap();
+        packet[15] = 11;
+        assert_eq!(open(&packet, &keys), Err(OpenError::Padding { pcntr: 11, data: 10 }));
+    }
+
+    #[test]
+    fn the_length_field_bounds_the_data() {
+        let keys = aes(1, 1);
+        let most = vec![0; 0xFFFF - 14];
+        let packet = seal(&header(0x00, &keys), &keys, &most).unwrap();
+        assert_eq!(open(&packet, &keys).unwrap().data.len(), most.len());
+        let more = vec![0; most.len() + 1];
+        assert_eq!(seal(&header(0x00, &keys), &keys, &more), Err(SealError::TooLong(0x1_0000)));
+    }
+
+    #[test]
+    fn debug_output_shows_no_data() {
+        let keys = aes(1, 1);
+        let packet = seal(&header(0x16, &keys), &keys, &[0xCD; 3]).unwrap();
+        let text = format!("{:?}", open(&packet, &keys).unwrap());
+        assert!(text.contains("[3 octets]") && !text.contains("205"), "{text}");
+    }
+}

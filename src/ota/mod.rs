@@ -6,7 +6,9 @@
 //! | [`key`] | key sets, the KIc and KID octets, the cryptographic checksum | TS 102 225 §5.1.2, §5.1.3 |
 //! | [`command`], [`response`] | command and response packets, secured and opened | TS 102 225 §5.1, §5.2 |
 //! | [`user_data`] | the user data header and what a short message carries | TS 23.040 §9.2.3.24, TS 31.115 §4 |
-//! | [`parts`] | one packet in several short messages | TS 31.115 §4.3, §4.4 |
+//! | [`parts`], [`reassembly`] | one packet in several short messages, and back | TS 31.115 §4.3, §4.4 |
+//! | [`comprehension_tlv`] | COMPREHENSION-TLV and BER-TLV data objects | TS 101 220 §7.1 |
+//! | [`tp`] | SMS-DELIVER and SMS-SUBMIT | TS 23.040 §9.2.2 |
 //!
 //! A *packet* here begins with its length field (CPL or RPL). The user data header before it (`02 70 00`, `02 71 00`)
 //! belongs to [`user_data`] and [`parts`]. All numbers on the wire are most significant octet first.
@@ -20,12 +22,15 @@
 
 mod cipher;
 pub mod command;
+pub mod comprehension_tlv;
 pub mod fields;
 pub mod key;
 pub mod packet;
 pub mod parts;
+pub mod reassembly;
 pub mod response;
 pub mod spi;
+pub mod tp;
 pub mod user_data;
 
 pub use command::{CommandHeader, OpenedCommand};
@@ -33,6 +38,7 @@ pub use fields::{Cntr, Tar};
 pub use key::{Algorithm, Key, KeyError, KeySet};
 pub use packet::{OpenError, SealError};
 pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, split};
+pub use reassembly::{Insertion, Joined, PartError, PartSet};
 pub use response::{OpenedResponse, ResponseHeader, Rsc};
 pub use spi::{CounterMode, Integrity, PorRequest, Spi1, Spi2};
 pub use user_data::{Concatenation, Content, Element, Reference, UserData, UserDataError};

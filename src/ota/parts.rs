@@ -104,3 +104,84 @@ impl Cpi {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ota::reassembly::{Joined, PartSet};
+    use crate::ota::user_data::{Content, UserData};
+
+    #[test]
+    fn one_message_holds_137_octets_and_two_hold_266() {
+        let options = SplitOptions::new(Reference::Bits8(1));
+        for (octets, parts) in [(0, 1), (137, 1), (138, 2), (132 + 134, 2), (132 + 134 + 1, 3)] {
+            let split = split(&vec![0; octets], Cpi::Command, &options).unwrap();
+            assert_eq!(split.len(), parts, "{octets} octets");
+        }
+        let wide = SplitOptions::new(Reference::Bits16(1));
+        assert_eq!(split(&[0; 131 + 133], Cpi::Command, &wide).unwrap().len(), 2);
+        assert_eq!(split(&[0; 131 + 134], Cpi::Command, &wide).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_mark_stands_where_the_card_wants_it() {
+        let headers = |cpi_position, cpi_in_every_part| {
+            let options = SplitOptions { reference: Reference::Bits8(9), cpi_position, cpi_in_every_part };
+            let parts = split(&[0xAA; 200], Cpi::Response, &options).unwrap();
+            parts.iter().map(|part| part[..=usize::from(part[0])].to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            headers(CpiPosition::AfterConcatenation, false),
+            [vec![7, 0, 3, 9, 2, 1, 0x71, 0], vec![5, 0, 3, 9, 2, 2]]
+        );
+        assert_eq!(
+            headers(CpiPosition::First, false),
+            [vec![7, 0x71, 0, 0, 3, 9, 2, 1], vec![5, 0, 3, 9, 2, 2]]
+        );
+        assert_eq!(
+            headers(CpiPosition::First, true),
+            [vec![7, 0x71, 0, 0, 3, 9, 2, 1], vec![7, 0x71, 0, 0, 3, 9, 2, 2]]
+        );
+    }
+
+    #[test]
+    fn more_than_255_parts_are_refused() {
+        let options = SplitOptions::new(Reference::Bits8(1));
+        let most = 132 + 254 * 134;
+        assert_eq!(split(&vec![0; most], Cpi::Command, &options).unwrap().len(), 255);
+        assert_eq!(split(&vec![0; most + 1], Cpi::Command, &options), Err(SplitError { octets: most + 1 }));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_fit_a_message_and_join_to_the_packet_in_any_order(
+            packet in prop::collection::vec(any::<u8>(), 138..1000),
+            reference in prop_oneof![
+                any::<u8>().prop_map(Reference::Bits8), any::<u16>().prop_map(Reference::Bits16),
+            ],
+            cpi in prop::sample::select(vec![Cpi::Command, Cpi::Response]),
+            cpi_position in prop::sample::select(vec![CpiPosition::First, CpiPosition::AfterConcatenation]),
+            cpi_in_every_part: bool,
+            order: u64,
+        ) {
+            let options = SplitOptions { reference, cpi_position, cpi_in_every_part };
+            let mut parts = split(&packet, cpi, &options).unwrap();
+            let full = parts.len() - 1;
+            prop_assert!(parts.iter().take(full).all(|part| part.len() == USER_DATA_LEN_MAX));
+            prop_assert!(parts.iter().all(|part| part.len() <= USER_DATA_LEN_MAX));
+
+            parts.sort_by_key(|part| part.iter().fold(order, |hash, octet| {
+                (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01B3)
+            }));
+            let parts: Vec<_> = parts.iter().map(|part| UserData::parse(part).unwrap()).collect();
+            let mut set = PartSet::new(parts[0].concatenation().unwrap());
+            for part in parts.iter().chain(&parts) {
+                set.insert(part).unwrap();
+            }
+            let content = match cpi { Cpi::Command => Content::Command, Cpi::Response => Content::Response };
+            prop_assert_eq!(set.joined(), Some(Joined { content, payload: packet }));
+        }
+    }
+}

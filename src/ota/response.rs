@@ -259,3 +259,141 @@ impl Head {
         [u1, u2, u3, l1, l2, self.rhl, t1, t2, t3, c1, c2, c3, c4, c5, self.pcntr, rsc.0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ota::key::{Algorithm, Key};
+
+    const HEADER: ResponseHeader =
+        ResponseHeader { tar: Tar([0xB0, 0x00, 0x11]), cntr: Cntr::ZERO, rsc: Rsc::OK };
+
+    fn keys(algorithm: Algorithm) -> KeySet {
+        let key = |octet| Key::new(algorithm, &[octet; 16]).unwrap();
+        KeySet::new(1, key(1), key(2), 8).unwrap()
+    }
+
+    /// No check or CC, with and without ciphering.
+    fn asked() -> impl Strategy<Value = Spi2> {
+        prop::sample::select(vec![Spi2(0x21), Spi2(0x29), Spi2(0x31), Spi2(0x39)])
+    }
+
+    fn algorithms() -> impl Strategy<Value = Algorithm> {
+        prop::sample::select(vec![Algorithm::Aes, Algorithm::TripleDes2])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened(
+            algorithm in algorithms(), asked in asked(), tar: [u8; 3], cntr in 0u64..1 << 40, rsc: u8,
+            data in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let header = ResponseHeader { tar: Tar(tar), cntr: Cntr::try_from(cntr).unwrap(), rsc: Rsc(rsc) };
+            let packet = seal(&header, asked, &keys(algorithm), &data).unwrap();
+            let opened = open(&packet, asked, &keys(algorithm)).unwrap();
+            prop_assert_eq!((opened.tar, opened.cntr, opened.rsc), (header.tar, header.cntr, header.rsc));
+            prop_assert_eq!(opened.data, data);
+            prop_assert_eq!(opened.protected, asked.por_integrity() == Integrity::Cc);
+        }
+
+        #[test]
+        fn any_changed_bit_is_refused_under_a_cc(
+            algorithm in algorithms(), ciphered: bool, data in prop::collection::vec(any::<u8>(), 0..60),
+            at: prop::sample::Index,
+        ) {
+            let asked = if ciphered { Spi2(0x39) } else { Spi2(0x29) };
+            let mut packet = seal(&HEADER, asked, &keys(algorithm), &data).unwrap();
+            let bit = at.index(packet.len() * 8);
+            packet[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(open(&packet, asked, &keys(algorithm)).is_err());
+        }
+
+        #[test]
+        fn no_octets_panic(asked: u8, packet in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = peek(&packet);
+            let _ = read_clear(&packet);
+            let _ = open(&packet, Spi2(asked), &keys(Algorithm::Aes));
+        }
+
+        #[test]
+        fn no_change_to_a_packet_panics(
+            algorithm in algorithms(), asked in asked(), data in prop::collection::vec(any::<u8>(), 0..60),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), len: prop::sample::Index,
+        ) {
+            let mut packet = seal(&HEADER, asked, &keys(algorithm), &data).unwrap();
+            for (at, octet) in changes {
+                let at = at.index(packet.len());
+                packet[at] = octet;
+            }
+            packet.truncate(len.index(packet.len() + 1));
+            // With a length field that fits, so that the fields behind it are reached.
+            let following = (packet.len().saturating_sub(2) as u16).to_be_bytes();
+            packet.iter_mut().zip(following).for_each(|(to, from)| *to = from);
+            let _ = peek(&packet);
+            let _ = read_clear(&packet);
+            let _ = open(&packet, asked, &keys(algorithm));
+        }
+    }
+
+    #[test]
+    fn a_level_below_the_asked_one_is_refused() {
+        let keys = keys(Algorithm::Aes);
+        let asked = Spi2::POR_CC_CIPHERED_BY_SUBMIT;
+        let clear = seal(&HEADER, Spi2(0x21), &keys, &[1]).unwrap();
+        let mismatch = OpenError::LevelMismatch { field: "RHL", expected: 0x12, found: 0x0A };
+        assert_eq!(open(&clear, asked, &keys), Err(mismatch));
+        // Signed in clear although ciphering was asked too.
+        let signed = seal(&HEADER, Spi2(0x29), &keys, &[1; 8]).unwrap();
+        assert!(open(&signed, asked, &keys).is_err());
+        // Ciphered without a CC.
+        let ciphered = seal(&HEADER, Spi2(0x31), &keys, &[1]).unwrap();
+        assert_eq!(open(&ciphered, asked, &keys), Err(mismatch));
+    }
+
+    #[test]
+    fn a_clear_error_is_read_as_a_hint_only() {
+        let keys = keys(Algorithm::Aes);
+        let header = ResponseHeader { rsc: Rsc::TAR_UNKNOWN, ..HEADER };
+        let clear = seal(&header, Spi2(0x21), &keys, &[1]).unwrap();
+        let hint = read_clear(&clear).unwrap();
+        assert_eq!((hint.rsc, hint.data.as_slice(), hint.protected), (Rsc::TAR_UNKNOWN, &[1][..], false));
+        let signed = seal(&header, Spi2(0x29), &keys, &[1]).unwrap();
+        assert!(matches!(read_clear(&signed), Err(OpenError::LevelMismatch { .. })));
+    }
+
+    #[test]
+    fn every_field_is_named_where_the_octets_end() {
+        let keys = keys(Algorithm::Aes);
+        for (len, field) in
+            [(1, "RPL"), (2, "RHL"), (5, "TAR"), (8, "CNTR"), (11, "PCNTR"), (12, "RSC"), (20, "CC")]
+        {
+            let mut short = seal(&HEADER, Spi2(0x29), &keys, &[]).unwrap()[..len].to_vec();
+            if let Some(low) = short.get_mut(1) {
+                *low = len as u8 - 2;
+            }
+            assert!(
+                matches!(open(&short, Spi2(0x29), &keys), Err(OpenError::TooShort { field: found, .. }) if found == field),
+                "{len} octets: {:?}",
+                open(&short, Spi2(0x29), &keys)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_by_name() {
+        let keys = keys(Algorithm::Aes);
+        for (asked, integrity) in [(Spi2(0x05), Integrity::Rc), (Spi2(0x0D), Integrity::Ds)] {
+            assert_eq!(seal(&HEADER, asked, &keys, &[]), Err(SealError::Unsupported(integrity)));
+            let clear = seal(&HEADER, Spi2(0x01), &keys, &[]).unwrap();
+            assert_eq!(open(&clear, asked, &keys), Err(OpenError::Unsupported(integrity)));
+        }
+    }
+
+    #[test]
+    fn status_codes_have_names() {
+        assert_eq!(Rsc::CNTR_LOW.to_string(), "02 CNTR low");
+        assert_eq!(Rsc(0x7F).to_string(), "7F undefined");
+    }
+}

@@ -173,3 +173,73 @@ fn split<'a>(
 ) -> Result<(&'a [u8], &'a [u8]), UserDataError> {
     octets.split_at_checked(len).ok_or(UserDataError::TooShort { field, expected: len, found: octets.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_kind_is_read_from_the_elements() {
+        for (header, content) in [
+            (&[2, 0x70, 0][..], Content::Command),
+            (&[2, 0x71, 0], Content::Response),
+            (&[7, 0, 3, 9, 2, 1, 0x71, 0], Content::Response),
+            (&[7, 0x70, 0, 0, 3, 9, 2, 1], Content::Command),
+            (&[5, 0, 3, 9, 2, 2], Content::Plain),
+            (&[0], Content::Plain),
+        ] {
+            assert_eq!(UserData::parse(header).unwrap().content(), content, "{header:02X?}");
+        }
+    }
+
+    #[test]
+    fn concatenation_is_read_in_both_forms() {
+        let read = |header: &[u8]| UserData::parse(header).unwrap().concatenation();
+        let part = |reference, total, number| Some(Concatenation { reference, total, number });
+        assert_eq!(read(&[5, 0, 3, 9, 2, 1]), part(Reference::Bits8(9), 2, 1));
+        assert_eq!(read(&[6, 8, 4, 1, 2, 3, 3]), part(Reference::Bits16(0x0102), 3, 3));
+        assert_eq!(
+            read(&[10, 0, 3, 9, 2, 1, 0, 3, 8, 3, 2]),
+            part(Reference::Bits8(8), 3, 2),
+            "the last one counts"
+        );
+        for impossible in [[9, 0, 0], [9, 2, 0], [9, 2, 3]] {
+            assert_eq!(read(&[&[5, 0, 3][..], &impossible].concat()), None, "{impossible:?}");
+        }
+        assert_eq!(read(&[4, 0, 2, 9, 2]), None, "wrong length");
+    }
+
+    #[test]
+    fn malformed_headers_are_named() {
+        let error = |field, expected, found| Err(UserDataError::TooShort { field, expected, found });
+        assert_eq!(UserData::parse(&[]), error("UDHL", 1, 0));
+        assert_eq!(UserData::parse(&[3, 0x70, 0]), error("UDH", 3, 2));
+        assert_eq!(UserData::parse(&[1, 0x70]), error("IEDL", 1, 0));
+        assert_eq!(UserData::parse(&[2, 0x70, 1, 0]), error("IE data", 1, 0));
+        let long =
+            UserData { elements: vec![Element { iei: 0xA0, data: vec![0; 254] }], payload: Vec::new() };
+        assert_eq!(long.encode(), Err(UserDataError::HeaderTooLong(256)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_parsed_is_encoded_to_the_same_octets(octets in prop::collection::vec(any::<u8>(), 0..260)) {
+            if let Ok(user_data) = UserData::parse(&octets) {
+                let _ = (user_data.content(), user_data.concatenation());
+                prop_assert_eq!(user_data.encode(), Ok(octets));
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_parsed(
+            elements in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..20)), 0..8),
+            payload in prop::collection::vec(any::<u8>(), 0..140),
+        ) {
+            let elements = elements.into_iter().map(|(iei, data)| Element { iei, data }).collect();
+            let user_data = UserData { elements, payload };
+            prop_assert_eq!(UserData::parse(&user_data.encode().unwrap()), Ok(user_data));
+        }
+    }
+}

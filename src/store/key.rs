@@ -1,6 +1,7 @@
 //! Keys: octets whose first names the key space, ordered as octet strings.
 
 use std::fmt;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -133,6 +134,9 @@ impl TryFrom<&str> for KeyText {
     }
 }
 
+/// Start and end of a [`KeyRange`] as ordered collections take them.
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A range of keys: from a first one on, up to but without an end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRange {
@@ -195,6 +199,12 @@ impl KeyRange {
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
+
+    /// Start and end; `None` where it is empty (some of them panic at that).
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
+        let end = self.end().map_or(Bound::Unbounded, Bound::Excluded);
+        (!self.is_empty()).then_some((Bound::Included(self.start()), end))
+    }
 }
 
 impl fmt::Debug for KeyRange {
@@ -235,6 +245,14 @@ impl KeyBuilder {
     /// A text and the 00 that ends it, so that no text is the beginning of another.
     pub(super) fn text(mut self, text: &KeyText) -> Self {
         self.0.extend_from_slice(text.as_str().as_bytes());
+        self.0.push(0);
+        self
+    }
+
+    /// The digits of an identifier and the 00 that ends texts.
+    pub(super) fn digits(mut self, digits: &str) -> Self {
+        debug_assert!(digits.bytes().all(|octet| octet.is_ascii_alphanumeric()));
+        self.0.extend_from_slice(digits.as_bytes());
         self.0.push(0);
         self
     }

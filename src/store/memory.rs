@@ -1,7 +1,6 @@
 //! The store in memory: the same behaviour as on disk, with durability and faults in the hands of the test.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::standing::{Service, Standing};
 use super::{
-    BoxFuture, Commit, CommitError, Key, KeyRange, Op, READ_ENTRIES_MAX, Read, STORE_VERSION, Scan, Seq,
+    BoxFuture, Commit, CommitError, Entries, Key, Op, READ_ENTRIES_MAX, Read, STORE_VERSION, Scan, Seq,
     Store, StoreCounters, StoreError, Unguarded, keys, within,
 };
 
@@ -149,7 +148,7 @@ impl MemoryStore {
         }
         let now = Instant::now();
         while let Some(pending) = state.pending.pop_front_if(|pending| pending.due <= now) {
-            self.standing.send_modify(|standing| standing.advance(pending.seq));
+            self.standing.send_if_modified(|standing| standing.advance(pending.seq));
         }
     }
 
@@ -249,8 +248,8 @@ impl State {
         self.pending.iter().find(|pending| pending.seq >= seq.0).map(|pending| pending.due)
     }
 
-    fn scan(&self, scan: &Scan) -> Vec<(Key, Bytes)> {
-        let Some(bounds) = bounds(&scan.range) else { return Vec::new() };
+    fn scan(&self, scan: &Scan) -> Entries {
+        let Some(bounds) = scan.range.bounds() else { return Vec::new() };
         let entries = self.visible.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
         if scan.reverse {
             entries.rev().take(scan.limit).collect()
@@ -258,12 +257,6 @@ impl State {
             entries.take(scan.limit).collect()
         }
     }
-}
-
-/// The bounds of `range`; `None` where it is empty.
-fn bounds(range: &KeyRange) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
-    let end = range.end().map_or(Bound::Unbounded, Bound::Excluded);
-    (!range.is_empty()).then_some((Bound::Included(range.start()), end))
 }
 
 impl Store for MemoryStore {
@@ -274,7 +267,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Vec<(Key, Bytes)>>, StoreError>> {
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Entries>, StoreError>> {
         Box::pin(async move {
             scan.check()?;
             self.read(|state| state.scan(&scan))

@@ -7,7 +7,7 @@
 //! Reads see what is not yet durable and say so: every [`Read`] carries the sequence it depends on, and no answer
 //! based on it may leave before [`Store::durable`] has returned for that sequence.
 //!
-//! Backends: `SledStore` on disk, [`MemoryStore`] for tests and simulation. `tests/store_contract.rs` holds both
+//! Backends: [`SledStore`] on disk, [`MemoryStore`] for tests and simulation. `tests/store_contract.rs` holds both
 //! to the same behaviour.
 
 use std::fmt;
@@ -17,13 +17,18 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 mod commit;
+mod config;
 mod envelope;
 mod key;
 pub mod keys;
 mod memory;
+pub mod records;
+mod sled;
 mod standing;
 
+pub use self::sled::{OnFatal, SledStore};
 pub use commit::{Commit, CommitError, Expect, Op};
+pub use config::{StoreConfig, StoreConfigError};
 pub use envelope::{EnvelopeError, Guarded, Unguarded};
 pub use key::{Key, KeyError, KeyRange, KeyText};
 pub use memory::{Fault, MemoryStore};
@@ -66,6 +71,9 @@ impl fmt::Display for Seq {
         write!(f, "{}", self.0)
     }
 }
+
+/// Keys with their values, as a scan returns them.
+pub type Entries = Vec<(Key, Bytes)>;
 
 /// What a read saw, and the sequence that must be durable before anything based on it may leave the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +122,8 @@ pub struct StoreCounters {
     pub conflicts: u64,
     /// Advisory commits that were given up: queue full, assertion failed, or store out of service.
     pub advisory_dropped: u64,
+    /// Times the disk was synchronised, each for a group of commits (always 0 in memory).
+    pub groups: u64,
     /// Times the store went out of service after an I/O error.
     pub poisoned: u64,
 }
@@ -133,7 +143,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for a limit above [`READ_ENTRIES_MAX`]; any error of a store out of service.
-    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Vec<(Key, Bytes)>>, StoreError>>;
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Read<Entries>, StoreError>>;
 
     /// Applies `commit` wholly or not at all, and resolves once it is durable. Waits while the queue is full.
     ///

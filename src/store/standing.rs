@@ -44,9 +44,11 @@ impl Standing {
         self.service = service;
     }
 
-    /// Everything up to `seq` is on the disk.
-    pub(super) fn advance(&mut self, seq: u64) {
+    /// Everything up to `seq` is on the disk. Whether that is news.
+    pub(super) fn advance(&mut self, seq: u64) -> bool {
+        let news = seq > self.durable;
         self.durable = self.durable.max(seq);
+        news
     }
 
     /// What lies behind the durable sequence, up to `applied`, may be lost.
