@@ -1,1 +1,313 @@
-//! (room gateway)
+//! The running system: messages in, packets out, timers, and what is told to the owners.
+//!
+//! Everything that happens to a card goes through its shard ([`cards`]): read, apply, seal, **one commit**, and only
+//! then the effects. The rest of this room brings events to the shards: [`inbound`] from the links, [`dispatch`] when
+//! a link has room, [`timers`] when time has come, [`orders`] from the HTTP API.
+
+mod cards;
+mod changes;
+mod dispatch;
+mod inbound;
+mod metrics;
+mod orders;
+mod part_sets;
+mod read;
+mod render;
+mod routes;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::card::{Owner, Profile, Terms, Timers};
+use crate::identity::EidChecksum;
+use crate::link::{Connector, Link, LinkConfig, LinkState};
+use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
+use crate::vault::Vault;
+use crate::world::{Clock, Rng};
+
+pub use metrics::Metrics;
+pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed};
+pub use read::{CardRef, CardRefError, Page, WriteFilter};
+pub use routes::RouteConfig;
+
+/// Queues in which the events of one card stay in order.
+const SHARDS: usize = 64;
+
+/// Events that wait in one shard's queue before the senders have to wait.
+const SHARD_QUEUE: usize = 64;
+
+/// Deliveries from the links that wait for a worker.
+const INBOUND_QUEUE: usize = 256;
+
+/// Everything that the gateway sees of the world.
+#[derive(Clone)]
+pub struct World {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// What secures and opens packets.
+    pub vault: Arc<dyn Vault>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What is random.
+    pub rng: Arc<dyn Rng>,
+    /// What connects to SMSCs.
+    pub connector: Arc<dyn Connector>,
+}
+
+/// What a gateway is to do.
+#[derive(Debug)]
+pub struct GatewayConfig {
+    /// Kinds of cards by name.
+    pub profiles: BTreeMap<String, Profile>,
+    /// The waits of a write.
+    pub timers: Timers,
+    /// SMSCs.
+    pub links: Vec<LinkConfig>,
+    /// Which link serves which card.
+    pub routes: Vec<RouteConfig>,
+    /// Who is told.
+    pub endpoints: Vec<EndpointRef>,
+    /// What a wrong EID check means.
+    pub eid_checksum: EidChecksum,
+}
+
+/// An endpoint that events of an owner are kept for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRef {
+    /// Its name: the name of its outbox.
+    pub name: String,
+    /// Whose events it gets.
+    pub owner: Owner,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("{key}: expected {expected}")]
+    Config {
+        /// Where.
+        key: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A part of the gateway that cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// The part.
+    pub part: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The running gateway: a handle that is cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    world: World,
+    config: GatewayConfig,
+    epoch: u64,
+    shards: Vec<mpsc::Sender<cards::Job>>,
+    links: BTreeMap<String, Link>,
+    routes: routes::Routes,
+    /// Signalled for a route when something entered its lane.
+    lanes: BTreeMap<KeyText, Notify>,
+    /// The earliest timer set since the timers were last read.
+    timer_set: watch::Sender<u64>,
+    outbox: Notify,
+    /// The last number used in outboxes and inboxes.
+    serial: AtomicU64,
+    metrics: Metrics,
+    /// Cancelled: no new work is begun.
+    closing: CancellationToken,
+    /// Cancelled: every task is dropped where it stands.
+    killed: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Gateway {
+    /// Starts links and tasks, and takes up whatever the store holds.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] where a route names no link or a name cannot be a key; [`StartError::Store`].
+    pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
+        let routes = routes::Routes::new(&config)?;
+        let (closing, killed) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
+        let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
+        let mut links = BTreeMap::new();
+        for link in &config.links {
+            let handle = Link::start(
+                link.clone(),
+                world.connector.clone(),
+                world.rng.clone(),
+                deliveries.clone(),
+                killed.clone(),
+            );
+            links.insert(link.name.clone(), handle);
+        }
+        let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
+        let inner = Inner {
+            epoch: read_epoch(&*world.store).await?,
+            serial: AtomicU64::new(last_serial(&world, &config).await?),
+            lanes: routes.names().map(|name| (name, Notify::new())).collect(),
+            timer_set: watch::channel(0).0,
+            outbox: Notify::new(),
+            metrics: Metrics::new(),
+            world,
+            config,
+            shards,
+            links,
+            routes,
+            closing,
+            killed,
+            tasks,
+        };
+        let gateway = Self(Arc::new(inner));
+        for queue in queues {
+            gateway.spawn(gateway.clone().run_shard(queue));
+        }
+        gateway.spawn(gateway.clone().run_inbound(inbound));
+        gateway.spawn(gateway.clone().run_timers());
+        gateway.spawn(gateway.clone().take_up_inboxes());
+        for (route, link) in gateway.0.routes.with_links() {
+            if let Some(link) = gateway.0.links.get(&link) {
+                gateway.spawn(gateway.clone().run_lane(route, link.clone()));
+            }
+        }
+        Ok(gateway)
+    }
+
+    /// Stops taking work, lets what is in flight end, unbinds the links and closes the store; at most `grace` for each.
+    pub async fn shutdown(&self, grace: Duration) {
+        let inner = &self.0;
+        inner.closing.cancel();
+        inner.tasks.close();
+        let in_time = tokio::time::timeout(grace, inner.tasks.wait()).await.is_ok();
+        for link in inner.links.values() {
+            let _ = tokio::time::timeout(grace, link.close()).await;
+        }
+        inner.killed.cancel();
+        let closed = tokio::time::timeout(grace, inner.world.store.close()).await;
+        tracing::info!(in_time, store_closed = matches!(closed, Ok(Ok(()))), "gateway stopped");
+    }
+
+    /// Drops every task at the await point where it stands, as a crash does; what is durable stays. For simulation.
+    pub fn kill(&self) {
+        self.0.killed.cancel();
+    }
+
+    /// What cannot serve at this moment; nothing where the gateway is ready.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<NotReady> {
+        let mut missing = Vec::new();
+        if self.0.closing.is_cancelled() {
+            missing.push(NotReady { part: "gateway".to_owned(), reason: "shutting down".to_owned() });
+        }
+        for (name, link) in &self.0.links {
+            let reason = match &*link.state().borrow() {
+                LinkState::Bound => continue,
+                LinkState::Connecting => "not bound yet".to_owned(),
+                LinkState::Refused(status) => format!("the SMSC refuses the bind: {status}"),
+                LinkState::Closed => "closed".to_owned(),
+            };
+            missing.push(NotReady { part: format!("link {name}"), reason });
+        }
+        missing
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The store that it works on.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.world.store
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.world.clock
+    }
+
+    /// Its randomness.
+    #[must_use]
+    pub fn rng(&self) -> &Arc<dyn Rng> {
+        &self.0.world.rng
+    }
+
+    /// Notified after each commit that put something into an outbox.
+    #[must_use]
+    pub fn outbox_signal(&self) -> &Notify {
+        &self.0.outbox
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let killed = self.0.killed.clone();
+        self.0.tasks.spawn(async move {
+            let _ = killed.run_until_cancelled_owned(task).await;
+        });
+    }
+
+    fn now(&self) -> u64 {
+        self.0.world.clock.now_ms()
+    }
+
+    /// The next number for an outbox or an inbox: strictly rising, across restarts too.
+    fn next_serial(&self) -> u64 {
+        self.0.serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+    }
+
+    fn terms<'a>(&'a self, profile: &'a Profile) -> Terms<'a> {
+        Terms { profile, timers: &self.0.config.timers, epoch: self.0.epoch }
+    }
+
+    fn profile(&self, name: &str) -> Option<&Profile> {
+        self.0.config.profiles.get(name)
+    }
+}
+
+/// How often the store was restored; 0 where it never was.
+async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
+    let value = store.get_one(keys::Meta::Epoch.key()).await?.value;
+    let body = value.as_deref().and_then(|value| Unguarded::decode(value).ok());
+    Ok(body.and_then(|body| body.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// Numbers rise with the clock and never fall behind what an outbox still holds.
+async fn last_serial(world: &World, config: &GatewayConfig) -> Result<u64, StartError> {
+    let mut serial = world.clock.now_ms() << 20;
+    for endpoint in &config.endpoints {
+        let name = key_text(&endpoint.name, "webhook.name")?;
+        let scan = crate::store::Scan::last(keys::OutboxEntry::of_endpoint(&name), 1);
+        if let Some((key, _)) = world.store.scan(scan).await?.value.first()
+            && let Ok(entry) = keys::OutboxEntry::parse(key)
+        {
+            serial = serial.max(entry.seq);
+        }
+    }
+    Ok(serial)
+}
+
+fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {
+    KeyText::new(text)
+        .map_err(|error| StartError::Config { key: format!("{key} {text:?}"), expected: error.to_string() })
+}

@@ -1,0 +1,57 @@
+//! From what the card's rules ask for to octets: applet message, secured packet, parts.
+
+use crate::applet::AppletError;
+use crate::card::{Card, CpiPlace, Profile, Seal};
+use crate::ota::{Cpi, CpiPosition, Reference, SplitError, SplitOptions, split};
+use crate::store::records::SealedParts;
+use crate::vault::{KeyRef, SealRequest, Vault, VaultError};
+
+/// Why a packet could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RenderError {
+    #[error("card keys: {0}")]
+    Vault(#[from] VaultError),
+    #[error("applet message: {0}")]
+    Applet(#[from] AppletError),
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    #[error("the packet needs {found} parts, profile {profile} allows {limit}")]
+    Parts { found: usize, limit: u8, profile: String },
+}
+
+/// Seals one packet and cuts it into whole TP-UDs of at most 140 octets.
+pub(super) async fn render(
+    vault: &dyn Vault,
+    card: &Card,
+    keys: &[u8],
+    profile: &Profile,
+    seal: &Seal,
+) -> Result<SealedParts, RenderError> {
+    let data = seal.message.to_der()?;
+    let request = SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
+    let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };
+    let packet = vault.seal(key, request).await?;
+    let parts = split(&packet, Cpi::Command, &split_options(profile, seal))?;
+    let limit = profile.mt.max_parts;
+    if parts.len() > usize::from(limit) {
+        return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
+    }
+    Ok(SealedParts { kvn: seal.kvn, spi1: seal.spi1.0, spi2: seal.spi2.0, tar: seal.tar.0, parts })
+}
+
+/// The reference follows the CNTR, so that no two open packets of a card share one.
+fn split_options(profile: &Profile, seal: &Seal) -> SplitOptions {
+    let [.., high, low] = seal.cntr.octets();
+    let reference = match profile.mt.ref_bits {
+        16 => Reference::Wide(u16::from_be_bytes([high, low])),
+        _ => Reference::Narrow(low),
+    };
+    SplitOptions {
+        reference,
+        cpi_position: match profile.mt.cpi {
+            CpiPlace::First => CpiPosition::First,
+            CpiPlace::AfterConcat => CpiPosition::AfterConcatenation,
+        },
+        cpi_in_every_part: profile.mt.cpi_every_part,
+    }
+}

@@ -1,0 +1,581 @@
+//! The write applet: binds the card to its device, writes the ordered subscription, and proves or undoes it.
+//!
+//! It knows messages, files and events of the terminal, but neither APDUs nor secured packets: what it wants done
+//! it leaves as [`Wish`]es.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::applet::{
+    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult,
+    WriteStatus,
+};
+use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
+use crate::sim::card::files::{Files, SubscriptionFiles};
+
+/// The applet's version as it stands in its binding requests.
+const APP_VERSION: u16 = 1;
+
+/// `detail` of a refused or rolled back result.
+pub mod detail {
+    /// Nothing to add.
+    pub const NONE: u8 = 0;
+    /// The message is for another card.
+    pub const OTHER_EID: u8 = 1;
+    /// The card sits in another device than ordered.
+    pub const OTHER_IMEI: u8 = 2;
+    /// A transaction id below one that was already taken up.
+    pub const TID_TOO_LOW: u8 = 3;
+    /// Another write is under way.
+    pub const BUSY: u8 = 4;
+    /// The message carries a key block, which this card cannot unwrap.
+    pub const KEY_BLOCK: u8 = 5;
+    /// Rolled back: no service under the new subscription.
+    pub const NO_SERVICE: u8 = 6;
+}
+
+/// How long the applet waits, counted in STATUS commands (a terminal sends one about every 30 s).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppletTiming {
+    /// A binding request without an answer is repeated after so many …
+    pub binding_repeat_status: u32,
+    /// … at most so often until the next start.
+    pub binding_repeats_max: u32,
+    /// No service under the new subscription for so many: back to the former one.
+    pub no_service_status_max: u32,
+    /// A result without acknowledgement is repeated after so many …
+    pub result_repeat_status: u32,
+    /// … and sent at most so often in all.
+    pub results_max: u32,
+    /// A REFRESH that the terminal refused is tried again after so many.
+    pub refresh_retry_status: u32,
+    /// A message that the terminal could not send is tried again after so many.
+    pub send_retry_status: u32,
+}
+
+impl Default for AppletTiming {
+    fn default() -> Self {
+        Self {
+            binding_repeat_status: 10,
+            binding_repeats_max: 5,
+            no_service_status_max: 8,
+            result_repeat_status: 10,
+            results_max: 10,
+            refresh_retry_status: 2,
+            send_retry_status: 1,
+        }
+    }
+}
+
+/// What the applet wants of the card around it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Wish {
+    /// Ask the terminal for its IMEI, and for location events.
+    Introduce,
+    /// Send a message to the platform, secured, and say by [`Applet::sent`] what became of it.
+    Send(Message, Sent),
+    /// REFRESH with this qualifier.
+    Refresh(u8),
+}
+
+/// How far a write has come. What ends it is in `Write::state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Accepted; the files change once the PoR has gone out.
+    PorDue,
+    /// The files have changed, the terminal has yet to read them again.
+    RefreshDue,
+    /// Waits for service under the new subscription.
+    ServiceDue,
+    /// Nothing left but the result.
+    Done,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    iccid: Option<Iccid>,
+    imsi: Imsi,
+    msisdn: Msisdn,
+    smsc: Option<Msisdn>,
+}
+
+#[derive(Debug, Clone)]
+struct Write {
+    tid: u32,
+    state: LastState,
+    phase: Phase,
+    detail: u8,
+    target: Target,
+    /// What a roll-back brings back; `None` where there was no subscription, or the order wants no roll-back.
+    former: Option<SubscriptionFiles>,
+    blank_before: bool,
+    refresh: u8,
+    mt_counter: u64,
+    results_left: u32,
+    acknowledged: bool,
+}
+
+/// Something that goes out again until it is answered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Due {
+    /// STATUS commands to wait; `None`: nothing to send.
+    wait: Option<u32>,
+    in_flight: bool,
+    sent: u32,
+}
+
+impl Due {
+    fn now(&mut self) {
+        self.wait = Some(0);
+    }
+
+    fn tick(&mut self) {
+        if let Some(wait) = &mut self.wait {
+            *wait = wait.saturating_sub(1);
+        }
+    }
+
+    fn ripe(&self) -> bool {
+        self.wait == Some(0) && !self.in_flight
+    }
+}
+
+/// What is forgotten when the power goes.
+#[derive(Debug, Clone, Default)]
+struct Session {
+    imei: Option<Imei>,
+    /// The terminal has reported normal service.
+    service: bool,
+    /// The network and the card have authenticated each other under the present EF.IMSI.
+    authenticated: bool,
+    without_service: u32,
+    trigger: Option<Trigger>,
+    binding: Due,
+    result: Due,
+    refresh: Due,
+}
+
+/// The applet with its persistent and its volatile memory.
+#[derive(Debug, Clone)]
+pub(super) struct Applet {
+    eid: Eid,
+    timing: AppletTiming,
+    imei: Option<Imei>,
+    bound: bool,
+    binding_tid: u32,
+    bindings_sent: u64,
+    write: Option<Write>,
+    executed: BTreeMap<u32, u32>,
+    session: Session,
+    wishes: VecDeque<Wish>,
+}
+
+impl Applet {
+    pub(super) fn new(eid: Eid, timing: AppletTiming) -> Self {
+        Self {
+            eid,
+            timing,
+            imei: None,
+            bound: false,
+            binding_tid: 0,
+            bindings_sent: 0,
+            write: None,
+            executed: BTreeMap::new(),
+            session: Session::default(),
+            wishes: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do for the applet.
+    pub(super) fn poll_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
+    }
+
+    /// A reset of the card, for whatever reason. A write whose PoR can no longer go out is carried out now, and
+    /// the terminal reads the files anew in any case.
+    pub(super) fn reset(&mut self, files: &mut Files) {
+        self.session = Session::default();
+        self.wishes.clear();
+        if self.write.as_ref().is_some_and(|write| write.phase == Phase::PorDue) {
+            self.execute(files);
+        }
+        self.refreshed();
+    }
+
+    /// The terminal can do proactive commands.
+    pub(super) fn terminal_ready(&mut self) {
+        self.wishes.push_back(Wish::Introduce);
+    }
+
+    /// The terminal told its IMEI: another one than stored undoes the binding.
+    pub(super) fn imei_told(&mut self, imei: Imei, files: &Files) {
+        self.session.imei = Some(imei);
+        let known = self.imei.map(|stored| stored.key());
+        if known != Some(imei.key()) {
+            self.imei = Some(imei);
+            self.bound = false;
+            self.binding_tid = self.binding_tid.saturating_add(1);
+            self.session.trigger = Some(if known.is_none() { Trigger::Boot } else { Trigger::ImeiChanged });
+        }
+        if !self.bound {
+            self.session.trigger.get_or_insert(Trigger::Retry);
+            self.session.binding.now();
+        }
+        if self.result_is_due() {
+            self.session.result.now();
+        }
+        self.advance(files);
+    }
+
+    /// STATUS: the applet's clock.
+    pub(super) fn status(&mut self, files: &mut Files) {
+        for due in [&mut self.session.binding, &mut self.session.result, &mut self.session.refresh] {
+            due.tick();
+        }
+        if !self.session.service {
+            self.count_without_service(files);
+        }
+        self.advance(files);
+    }
+
+    /// The terminal's location status: normal service or not.
+    pub(super) fn location(&mut self, service: bool, files: &mut Files) {
+        self.session.service = service;
+        if service {
+            self.session.without_service = 0;
+            self.confirm();
+        } else {
+            self.count_without_service(files);
+        }
+        self.advance(files);
+    }
+
+    /// AUTHENTICATE succeeded under the present EF.IMSI.
+    pub(super) fn authenticated(&mut self) {
+        self.session.authenticated = true;
+    }
+
+    /// A secured command for the applet; gives the data of its PoR.
+    pub(super) fn command(&mut self, message: Message, cntr: u64, mo_counter: u64, files: &Files) -> Option<Message> {
+        match message {
+            Message::BindingResponse(response) => {
+                self.binding_answered(response.tid, response.result);
+                None
+            }
+            Message::WriteCard(order) => Some(Message::WriteResult(self.write_card(&order, cntr, files))),
+            Message::ResultAck(ack) => {
+                if let Some(write) = &mut self.write
+                    && write.tid == ack.tid
+                    && status_of(write.state) == ack.status
+                {
+                    write.acknowledged = true;
+                    self.session.result = Due::default();
+                }
+                None
+            }
+            Message::Poll(poll) => {
+                if !self.bound && self.session.imei.is_some() {
+                    self.session.trigger = Some(Trigger::Polled);
+                    self.session.binding.now();
+                    self.advance(files);
+                }
+                Some(Message::PollAnswer(self.poll_answer(poll.tid, mo_counter, files)?))
+            }
+            Message::BindingRequest(_) | Message::WriteResult(_) | Message::PollAnswer(_) => None,
+        }
+    }
+
+    /// The PoR has gone out, or never will: an accepted write is carried out now.
+    pub(super) fn por_gone(&mut self, files: &mut Files) {
+        if self.write.as_ref().is_some_and(|write| write.phase == Phase::PorDue) {
+            self.execute(files);
+        }
+        self.advance(files);
+    }
+
+    /// How the terminal took REFRESH. A UICC reset is not answered: [`Applet::reset`] follows instead.
+    pub(super) fn refresh_answered(&mut self, done: bool, files: &Files) {
+        self.session.refresh.in_flight = false;
+        if done {
+            self.session.service = false;
+            self.session.authenticated = false;
+            self.session.without_service = 0;
+            self.refreshed();
+            if self.result_is_due() {
+                self.session.result.now();
+            }
+        } else {
+            self.session.refresh.wait = Some(self.timing.refresh_retry_status);
+        }
+        self.advance(files);
+    }
+
+    /// Whether the terminal got a message of ours out.
+    pub(super) fn sent(&mut self, message: Sent, done: bool, files: &Files) {
+        let (due, repeat) = match message {
+            Sent::Binding => (&mut self.session.binding, self.timing.binding_repeat_status),
+            Sent::Result => (&mut self.session.result, self.timing.result_repeat_status),
+        };
+        due.in_flight = false;
+        if due.wait.is_some() {
+            due.wait = Some(if done { repeat } else { self.timing.send_retry_status });
+        }
+        if done {
+            due.sent += 1;
+            match message {
+                Sent::Binding => {
+                    self.bindings_sent += 1;
+                    self.session.trigger = Some(Trigger::Retry);
+                    if self.session.binding.sent > self.timing.binding_repeats_max {
+                        self.session.binding.wait = None;
+                    }
+                }
+                Sent::Result => {
+                    if let Some(write) = &mut self.write {
+                        write.results_left = write.results_left.saturating_sub(1);
+                    }
+                    if !self.result_is_due() {
+                        self.session.result.wait = None;
+                    }
+                }
+            }
+        }
+        self.advance(files);
+    }
+
+    /// What the applet's memory says, for the report.
+    pub(super) fn memory(&self) -> Memory<'_> {
+        Memory {
+            bound: self.bound,
+            bindings_sent: self.bindings_sent,
+            last_tid: self.last_tid(),
+            last_state: self.last_state(),
+            executed: &self.executed,
+        }
+    }
+
+    /// Turns what is due into wishes. Messages wait for service, REFRESH does not.
+    fn advance(&mut self, files: &Files) {
+        if self.session.refresh.ripe()
+            && let Some(write) = &self.write
+        {
+            self.session.refresh = Due { wait: None, in_flight: true, sent: 0 };
+            self.wishes.push_back(Wish::Refresh(write.refresh));
+        }
+        if !self.session.service || self.session.refresh.in_flight {
+            return;
+        }
+        if self.session.binding.ripe()
+            && let Some(request) = self.binding_request(files)
+        {
+            self.session.binding.in_flight = true;
+            self.wishes.push_back(Wish::Send(Message::BindingRequest(request), Sent::Binding));
+        }
+        if self.session.result.ripe()
+            && let Some(result) = self.write.as_ref().and_then(|write| self.result(write, files))
+        {
+            self.session.result.in_flight = true;
+            self.wishes.push_back(Wish::Send(Message::WriteResult(result), Sent::Result));
+        }
+    }
+
+    fn binding_request(&self, files: &Files) -> Option<BindingRequest> {
+        Some(BindingRequest {
+            tid: self.binding_tid,
+            imei: self.session.imei?,
+            eid: self.eid,
+            imsi: files.imsi(),
+            trigger: self.session.trigger.unwrap_or(Trigger::Retry),
+            app_version: APP_VERSION,
+        })
+    }
+
+    /// Only the answer to the present binding counts: one to a former IMEI says nothing about this one.
+    fn binding_answered(&mut self, tid: u32, result: BindingResult) {
+        if tid != self.binding_tid {
+            return;
+        }
+        self.session.binding = Due { in_flight: self.session.binding.in_flight, ..Due::default() };
+        match result {
+            BindingResult::Saved | BindingResult::Rejected => self.bound = true,
+            BindingResult::Held => {}
+        }
+    }
+
+    /// Accepts, refuses, or says again what became of a write. The same transaction is never carried out twice.
+    fn write_card(&mut self, order: &WriteCard, cntr: u64, files: &Files) -> WriteResult {
+        if let Some(BindingAck { tid, result }) = order.binding_ack {
+            self.binding_answered(tid, result);
+        }
+        let imei = self.session.imei.or(self.imei);
+        let refused = |why| Some((WriteStatus::Refused, why));
+        let verdict = match &self.write {
+            Some(write) if write.tid == order.tid => Some((status_of(write.state), write.detail)),
+            Some(write) if write.tid > order.tid => refused(detail::TID_TOO_LOW),
+            Some(write) if write.phase != Phase::Done => refused(detail::BUSY),
+            _ => None,
+        };
+        let (status, why) = verdict.unwrap_or_else(|| {
+            let why = if order.eid != self.eid {
+                detail::OTHER_EID
+            } else if imei.map(|imei| imei.key()) != Some(order.imei.key()) {
+                detail::OTHER_IMEI
+            } else if order.key_block.is_some() {
+                detail::KEY_BLOCK
+            } else {
+                detail::NONE
+            };
+            self.take_up(order, cntr, why, files);
+            if why == detail::NONE { (WriteStatus::Accepted, why) } else { (WriteStatus::Refused, why) }
+        });
+        WriteResult {
+            tid: order.tid,
+            eid: self.eid,
+            imsi: files.imsi(),
+            imei: imei.unwrap_or(order.imei),
+            status,
+            detail: why,
+            mt_counter: cntr,
+        }
+    }
+
+    fn take_up(&mut self, order: &WriteCard, cntr: u64, why: u8, files: &Files) {
+        let accepted = why == detail::NONE;
+        let blank_before = files.imsi().is_none();
+        self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
+        self.write = Some(Write {
+            tid: order.tid,
+            state: if accepted { LastState::Accepted } else { LastState::Refused },
+            phase: if accepted { Phase::PorDue } else { Phase::Done },
+            detail: why,
+            target: Target { iccid: order.iccid, imsi: order.imsi, msisdn: order.msisdn, smsc: order.smsc },
+            former: (order.rollback && !blank_before).then(|| files.subscription()),
+            blank_before,
+            refresh: order.refresh.qualifier(),
+            mt_counter: cntr,
+            results_left: self.timing.results_max,
+            acknowledged: false,
+        });
+    }
+
+    /// Writes the files. Only here, and once for each transaction.
+    fn execute(&mut self, files: &mut Files) {
+        let Some(write) = &mut self.write else { return };
+        let Target { iccid, imsi, msisdn, smsc } = &write.target;
+        files.write_subscription(iccid.as_ref(), imsi, msisdn, smsc.as_ref());
+        *self.executed.entry(write.tid).or_default() += 1;
+        write.phase = Phase::RefreshDue;
+        self.session.authenticated = false;
+        self.session.refresh.now();
+    }
+
+    /// The terminal reads the files anew: what a write waits for next.
+    fn refreshed(&mut self) {
+        let Some(write) = &mut self.write else { return };
+        if write.phase != Phase::RefreshDue {
+            return;
+        }
+        write.phase = if write.state == LastState::RolledBack { Phase::Done } else { Phase::ServiceDue };
+        self.session.refresh = Due::default();
+        // Without a former subscription there is nothing to go back to, and nothing to wait for.
+        if write.phase == Phase::ServiceDue && write.blank_before {
+            write.state = LastState::Confirmed;
+            write.phase = Phase::Done;
+        }
+    }
+
+    fn confirm(&mut self) {
+        if let Some(write) = &mut self.write
+            && write.phase == Phase::ServiceDue
+            && self.session.authenticated
+        {
+            write.state = LastState::Confirmed;
+            write.phase = Phase::Done;
+            self.session.result.now();
+        }
+    }
+
+    fn count_without_service(&mut self, files: &mut Files) {
+        self.session.without_service = self.session.without_service.saturating_add(1);
+        if self.session.without_service < self.timing.no_service_status_max {
+            return;
+        }
+        if let Some(write) = &mut self.write
+            && write.phase == Phase::ServiceDue
+            && let Some(former) = write.former.take()
+        {
+            files.restore(former);
+            write.state = LastState::RolledBack;
+            write.detail = detail::NO_SERVICE;
+            write.phase = Phase::RefreshDue;
+            self.session.refresh.now();
+        }
+    }
+
+    fn result_is_due(&self) -> bool {
+        self.write.as_ref().is_some_and(|write| {
+            write.phase == Phase::Done
+                && matches!(write.state, LastState::Confirmed | LastState::RolledBack)
+                && !write.acknowledged
+                && write.results_left > 0
+        })
+    }
+
+    fn result(&self, write: &Write, files: &Files) -> Option<WriteResult> {
+        Some(WriteResult {
+            tid: write.tid,
+            eid: self.eid,
+            imsi: files.imsi(),
+            imei: self.session.imei.or(self.imei)?,
+            status: status_of(write.state),
+            detail: write.detail,
+            mt_counter: write.mt_counter,
+        })
+    }
+
+    fn poll_answer(&self, tid: u32, mo_counter: u64, files: &Files) -> Option<PollAnswer> {
+        Some(PollAnswer {
+            tid,
+            eid: self.eid,
+            imei: self.session.imei.or(self.imei)?,
+            imsi: files.imsi(),
+            binding_flag: self.bound,
+            last_tid: self.last_tid(),
+            last_state: self.last_state(),
+            mo_counter,
+        })
+    }
+
+    fn last_tid(&self) -> u32 {
+        self.write.as_ref().map_or(0, |write| write.tid)
+    }
+
+    fn last_state(&self) -> LastState {
+        self.write.as_ref().map_or(LastState::None, |write| write.state)
+    }
+}
+
+/// A message of the applet that has left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    Binding,
+    Result,
+}
+
+/// What the report shows of the applet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory<'a> {
+    pub(super) bound: bool,
+    pub(super) bindings_sent: u64,
+    pub(super) last_tid: u32,
+    pub(super) last_state: LastState,
+    pub(super) executed: &'a BTreeMap<u32, u32>,
+}
+
+fn status_of(state: LastState) -> WriteStatus {
+    match state {
+        LastState::None | LastState::Accepted => WriteStatus::Accepted,
+        LastState::Confirmed => WriteStatus::Confirmed,
+        LastState::RolledBack => WriteStatus::RolledBack,
+        LastState::Refused => WriteStatus::Refused,
+    }
+}

@@ -1,0 +1,471 @@
+//! A session without I/O, for both sides.
+//!
+//! The caller owns socket and clock. It hands over what it read ([`Session::receive`]) and the time
+//! ([`Session::handle_timeout`] at [`Session::next_deadline`]), writes what stands in [`Session::output`], and
+//! takes [`Session::next_event`] until there is none after each call.
+//!
+//! Kept by the session, so that no caller can get it wrong:
+//! - every request ends exactly once: answered, timed out, or lost when the session closes; its token comes
+//!   back with the end;
+//! - enquire_link is answered at once and sent only while nothing comes in;
+//! - a request that cannot be served is answered with its own response id and a fitting status, an unknown
+//!   one with generic_nack; only a command_length without a boundary closes the session;
+//! - a bind and a short message are answered by giving back their [`UnansweredBind`] or [`UnansweredSm`], in
+//!   any order, each at most once.
+
+mod event;
+mod slots;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+
+use super::{
+    Bind, BindMode, BindResp, Body, CommandId, CommandStatus, Frame, Header, MessageId, Pdu, Sm, SmResp,
+    SystemId, Tlvs, frame,
+};
+use slots::{Request, Slots, Taken, What};
+
+pub use event::{CloseReason, End, Event, RequestError, UnansweredBind, UnansweredSm};
+
+/// Which side of the session this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The client: binds, sends submit_sm, receives deliver_sm.
+    Esme,
+    /// The server: accepts binds, receives submit_sm, sends deliver_sm.
+    Smsc,
+}
+
+/// How a session behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionConfig {
+    /// Which side this is.
+    pub role: Role,
+    /// How many requests of the caller may wait for their response at one time; at least 1.
+    pub window: u16,
+    /// How long a request waits for its response.
+    pub response_timeout: Duration,
+    /// After how long without any octet from the peer enquire_link is sent; `None` never sends it.
+    pub enquire_link: Option<Duration>,
+    /// The longest PDU accepted, header included, in octets.
+    pub max_pdu_octets: usize,
+    /// The sequence number of the first request: 1 to 7FFFFFFF.
+    pub first_sequence: u32,
+}
+
+impl SessionConfig {
+    /// A window of 10, 30 s for responses and enquire_link, PDUs up to [`frame::DEFAULT_MAX_OCTETS`].
+    #[must_use]
+    pub const fn new(role: Role) -> Self {
+        Self {
+            role,
+            window: 10,
+            response_timeout: Duration::from_secs(30),
+            enquire_link: Some(Duration::from_secs(30)),
+            max_pdu_octets: frame::DEFAULT_MAX_OCTETS,
+            first_sequence: 1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Connected, not bound.
+    Open,
+    /// A bind waits for its answer.
+    Binding,
+    Bound(BindMode),
+    /// Unbound from our side: waiting for what is under way (`sent` = false), then for unbind_resp.
+    Unbinding {
+        sent: bool,
+    },
+    Closed,
+}
+
+/// A session; see the module's text. `T` is what the caller gives along with a request and gets back with
+/// its end.
+#[derive(Debug)]
+pub struct Session<T> {
+    config: SessionConfig,
+    state: State,
+    slots: Slots<T>,
+    /// Inbound binds and short messages the caller has not answered yet.
+    unanswered: usize,
+    output: BytesMut,
+    events: VecDeque<Event<T>>,
+    last_received: Instant,
+    /// No request times out before this. It may be early, since answered requests do not move it.
+    response_deadline: Option<Instant>,
+    enquiring: bool,
+}
+
+impl<T> Session<T> {
+    /// A session over a connection that has just come up.
+    #[must_use]
+    pub fn new(mut config: SessionConfig, now: Instant) -> Self {
+        config.window = config.window.max(1);
+        Self {
+            config,
+            state: State::Open,
+            slots: Slots::new(config.window, config.first_sequence),
+            unanswered: 0,
+            output: BytesMut::new(),
+            events: VecDeque::new(),
+            last_received: now,
+            response_deadline: None,
+            enquiring: false,
+        }
+    }
+
+    // ---- What the caller asks for
+
+    /// Sends a bind (ESME only).
+    ///
+    /// # Errors
+    /// The token comes back with the reason: not the ESME's side, bound already, or closed.
+    pub fn send_bind(&mut self, now: Instant, bind: &Bind, token: T) -> Result<u32, (RequestError, T)> {
+        if self.config.role != Role::Esme || self.state != State::Open {
+            return Err((self.refusal(), token));
+        }
+        if self.window_is_full() {
+            return Err((RequestError::WindowFull, token));
+        }
+        self.state = State::Binding;
+        let what = What::Bind(bind.mode, token);
+        Ok(self.send(now, bind.mode.command_id(), what, |out| bind.put(out)))
+    }
+
+    /// Sends a short message: submit_sm as ESME, deliver_sm as SMSC. Returns its sequence number.
+    ///
+    /// # Errors
+    /// The token comes back with the reason: the bind does not allow it, the window is full, or closed.
+    pub fn send_sm(&mut self, now: Instant, sm: &Sm, token: T) -> Result<u32, (RequestError, T)> {
+        let (command_id, allowed) = match (self.config.role, self.state) {
+            (Role::Esme, State::Bound(mode)) => (CommandId::SUBMIT_SM, mode.submits()),
+            (Role::Smsc, State::Bound(mode)) => (CommandId::DELIVER_SM, mode.delivers()),
+            _ => return Err((self.refusal(), token)),
+        };
+        if !allowed {
+            return Err((RequestError::NotBound, token));
+        }
+        if self.window_is_full() {
+            return Err((RequestError::WindowFull, token));
+        }
+        Ok(self.send(now, command_id, What::Sm(token), |out| sm.put(out)))
+    }
+
+    /// Begins to unbind: no request is sent any more; when those under way have ended and what came in is
+    /// answered, unbind goes out; its response (or its time-out) closes the session.
+    pub fn unbind(&mut self, now: Instant) {
+        match self.state {
+            State::Bound(_) => {
+                self.state = State::Unbinding { sent: false };
+                self.unbind_when_idle(now);
+            }
+            State::Open | State::Binding => self.close(now, CloseReason::Unbound),
+            State::Unbinding { .. } | State::Closed => {}
+        }
+    }
+
+    /// Closes the session: every request under way ends as lost. What stands in [`Self::output`] may still be
+    /// written.
+    pub fn close(&mut self, now: Instant, reason: CloseReason) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Closed;
+        self.response_deadline = None;
+        while let Some((sequence, request)) = self.slots.pop() {
+            self.end(now, sequence, request, End::Lost);
+        }
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    /// Answers a bind (SMSC only). ESME_ROK binds the session.
+    pub fn answer_bind(&mut self, bind: UnansweredBind, status: CommandStatus, system_id: SystemId) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.state == State::Closed {
+            return;
+        }
+        if self.state == State::Binding {
+            self.state = if status.is_ok() { State::Bound(bind.mode) } else { State::Open };
+        }
+        let resp = BindResp { mode: bind.mode, system_id, tlvs: Tlvs::default() };
+        Pdu { status, sequence: bind.sequence, body: Body::BindResp(resp) }.encode(&mut self.output);
+    }
+
+    /// Answers a short message with its own response. `message_id` stays empty in a deliver_sm_resp.
+    pub fn answer_sm(
+        &mut self,
+        now: Instant,
+        sm: UnansweredSm,
+        status: CommandStatus,
+        message_id: MessageId,
+    ) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.state == State::Closed {
+            return;
+        }
+        let resp = SmResp { message_id, tlvs: Tlvs::default() };
+        let body = match self.config.role {
+            Role::Esme => Body::DeliverSmResp(resp),
+            Role::Smsc => Body::SubmitSmResp(resp),
+        };
+        Pdu { status, sequence: sm.sequence, body }.encode(&mut self.output);
+        self.unbind_when_idle(now);
+    }
+
+    // ---- What the caller hands over
+
+    /// Takes every whole PDU from the front of `input`; an incomplete one stays there. A closed session
+    /// takes nothing.
+    pub fn receive(&mut self, now: Instant, input: &mut BytesMut) {
+        self.last_received = now;
+        while self.state != State::Closed {
+            match frame::next(input, self.config.max_pdu_octets) {
+                Ok(Some(frame)) => self.handle(now, frame),
+                Ok(None) => break,
+                Err(error) => {
+                    self.put_empty(CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN, 0);
+                    self.close(now, CloseReason::Framing(error));
+                }
+            }
+        }
+    }
+
+    /// Does what is due at `now`: ends requests whose response did not come, sends enquire_link.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.response_deadline.is_some_and(|deadline| deadline <= now) {
+            self.expire(now);
+        }
+        if self.enquire_deadline().is_some_and(|deadline| deadline <= now) {
+            self.enquiring = true;
+            self.send(now, CommandId::ENQUIRE_LINK, What::EnquireLink, |_| {});
+        }
+    }
+
+    // ---- What the caller takes
+
+    /// When [`Self::handle_timeout`] is to be called next. It may turn out that nothing was due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.response_deadline, self.enquire_deadline()].into_iter().flatten().min()
+    }
+
+    /// The next event, in the order in which things happened.
+    pub fn next_event(&mut self) -> Option<Event<T>> {
+        self.events.pop_front()
+    }
+
+    /// Octets to write to the peer; the caller removes from the front what it has written.
+    pub const fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// The bind this session holds; `None` before, while unbinding and after.
+    #[must_use]
+    pub const fn bound(&self) -> Option<BindMode> {
+        match self.state {
+            State::Bound(mode) => Some(mode),
+            _ => None,
+        }
+    }
+
+    /// Whether the session is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    /// Requests of the caller that wait for their response.
+    #[must_use]
+    pub const fn in_flight(&self) -> usize {
+        self.slots.in_flight()
+    }
+
+    /// Binds and short messages of the peer that the caller has not answered yet.
+    #[must_use]
+    pub const fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
+    // ---- Inside: what comes in
+
+    fn handle(&mut self, now: Instant, frame: Frame) {
+        let pdu = Pdu::decode(frame);
+        if pdu.body.command_id().is_response() {
+            self.handle_response(now, pdu);
+        } else {
+            self.handle_request(now, pdu);
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, pdu: Pdu) {
+        let Pdu { status, sequence, body } = pdu;
+        let command_id = body.command_id();
+        match body {
+            Body::EnquireLink => {
+                self.put_empty(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK, sequence);
+            }
+            Body::Unbind => {
+                self.put_empty(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);
+                self.close(now, CloseReason::PeerUnbound);
+            }
+            Body::Bind(bind) => match self.bind_refusal() {
+                Some(status) => self.refuse(command_id, sequence, status, None),
+                None => {
+                    self.state = State::Binding;
+                    self.unanswered += 1;
+                    let unanswered = UnansweredBind { sequence, mode: bind.mode };
+                    self.events.push_back(Event::Bind(unanswered, bind));
+                }
+            },
+            Body::SubmitSm(sm) | Body::DeliverSm(sm) => match self.sm_refusal(command_id) {
+                Some(status) => self.refuse(command_id, sequence, status, None),
+                None => {
+                    self.unanswered += 1;
+                    self.events.push_back(Event::Sm(UnansweredSm { sequence }, sm));
+                }
+            },
+            Body::Malformed(_, error) => self.refuse(command_id, sequence, error.status(), Some(error)),
+            body if command_id.is_notification() => {
+                self.events.push_back(Event::Notification(Pdu { status, sequence, body }));
+            }
+            _ => self.refuse(command_id, sequence, CommandStatus::ESME_RINVCMDID, None),
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, pdu: Pdu) {
+        let sequence = pdu.sequence;
+        match self.slots.take(sequence, pdu.body.command_id()) {
+            Taken::Request(request) => {
+                self.end(now, sequence, request, End::Answered(pdu));
+                self.unbind_when_idle(now);
+            }
+            Taken::Late => self.events.push_back(Event::Late(pdu)),
+            Taken::Unexpected => self.events.push_back(Event::Unexpected(pdu)),
+        }
+    }
+
+    /// Why a bind is not accepted now.
+    const fn bind_refusal(&self) -> Option<CommandStatus> {
+        match (self.config.role, self.state) {
+            (Role::Smsc, State::Open) => None,
+            (Role::Smsc, State::Binding | State::Bound(_)) => Some(CommandStatus::ESME_RALYBND),
+            _ => Some(CommandStatus::ESME_RINVBNDSTS),
+        }
+    }
+
+    /// Why a short message is not accepted now.
+    fn sm_refusal(&self, command_id: CommandId) -> Option<CommandStatus> {
+        match (self.config.role, self.state) {
+            (Role::Esme, State::Bound(mode)) if command_id == CommandId::DELIVER_SM && mode.delivers() => {
+                None
+            }
+            (Role::Smsc, State::Bound(mode)) if command_id == CommandId::SUBMIT_SM && mode.submits() => None,
+            // It is welcome, only not on this session any more.
+            (Role::Esme, State::Unbinding { .. }) if command_id == CommandId::DELIVER_SM => {
+                Some(CommandStatus::ESME_RX_T_APPN)
+            }
+            _ => Some(CommandStatus::ESME_RINVBNDSTS),
+        }
+    }
+
+    // ---- Inside: how things end
+
+    fn end(&mut self, now: Instant, sequence: u32, request: Request<T>, end: End) {
+        let took = now.saturating_duration_since(request.sent);
+        let token = match request.what {
+            What::Sm(token) => token,
+            What::Bind(mode, token) => {
+                if self.state == State::Binding {
+                    let bound = matches!(&end, End::Answered(pdu) if pdu.status.is_ok());
+                    self.state = if bound { State::Bound(mode) } else { State::Open };
+                }
+                token
+            }
+            What::EnquireLink => {
+                self.enquiring = false;
+                // Some SMSCs never answer it; only one that sends nothing at all is dead.
+                if matches!(end, End::TimedOut) && self.last_received <= request.sent {
+                    self.close(now, CloseReason::PeerSilent);
+                }
+                return;
+            }
+            What::Unbind => return self.close(now, CloseReason::Unbound),
+        };
+        self.events.push_back(Event::Ended { token, sequence, end, took });
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let timeout = self.config.response_timeout;
+        while let Some((sequence, request)) = self.slots.expire(now, timeout) {
+            self.end(now, sequence, request, End::TimedOut);
+        }
+        self.response_deadline = self.slots.oldest().map(|sent| sent + timeout);
+        self.unbind_when_idle(now);
+    }
+
+    fn unbind_when_idle(&mut self, now: Instant) {
+        let idle = self.slots.in_flight() == 0 && self.unanswered == 0;
+        if idle && self.state == (State::Unbinding { sent: false }) {
+            self.state = State::Unbinding { sent: true };
+            self.send(now, CommandId::UNBIND, What::Unbind, |_| {});
+        }
+    }
+
+    fn window_is_full(&self) -> bool {
+        self.slots.in_flight() >= usize::from(self.config.window)
+    }
+
+    fn refusal(&self) -> RequestError {
+        if self.state == State::Closed { RequestError::Closed } else { RequestError::NotBound }
+    }
+
+    fn enquire_deadline(&self) -> Option<Instant> {
+        let alive = matches!(self.state, State::Bound(_) | State::Unbinding { .. });
+        let idle = self.config.enquire_link.filter(|_| alive && !self.enquiring)?;
+        Some(self.last_received + idle)
+    }
+
+    // ---- Inside: what goes out
+
+    /// Registers a request, then encodes it, so that its response always finds it.
+    fn send(
+        &mut self,
+        now: Instant,
+        command_id: CommandId,
+        what: What<T>,
+        body: impl FnOnce(&mut BytesMut),
+    ) -> u32 {
+        let sequence = self.slots.insert(Request { response: command_id.response(), sent: now, what });
+        let deadline = now + self.config.response_timeout;
+        self.response_deadline.get_or_insert(deadline);
+        let header = Header { command_id, status: CommandStatus::ESME_ROK, sequence };
+        frame::put(&mut self.output, header, body);
+        sequence
+    }
+
+    /// Answers a request that does not reach the caller.
+    fn refuse(
+        &mut self,
+        command_id: CommandId,
+        sequence: u32,
+        status: CommandStatus,
+        error: Option<super::DecodeError>,
+    ) {
+        self.put_empty(command_id.response(), status, sequence);
+        self.events.push_back(Event::Refused { command_id, sequence, status, error });
+    }
+
+    fn put_empty(&mut self, command_id: CommandId, status: CommandStatus, sequence: u32) {
+        frame::put(&mut self.output, Header { command_id, status, sequence }, |out| {
+            // deliver_sm_resp always carries its unused message_id (§4.6.2).
+            if command_id == CommandId::DELIVER_SM_RESP {
+                out.put_u8(0);
+            }
+        });
+    }
+}
