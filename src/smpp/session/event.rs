@@ -46,6 +46,7 @@ pub enum Event<T> {
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost every response an allocation")]
 pub enum End {
     /// By its response or a generic_nack. A body that cannot be read still answers: the status is in the
     /// header.

@@ -285,12 +285,6 @@ impl<T> Session<T> {
         self.slots.in_flight()
     }
 
-    /// Binds and short messages of the peer that the caller has not answered yet.
-    #[must_use]
-    pub const fn unanswered(&self) -> usize {
-        self.unanswered
-    }
-
     // ---- Inside: what comes in
 
     fn handle(&mut self, now: Instant, frame: Frame) {
@@ -337,8 +331,12 @@ impl<T> Session<T> {
         }
     }
 
-    fn handle_response(&mut self, now: Instant, pdu: Pdu) {
+    fn handle_response(&mut self, now: Instant, mut pdu: Pdu) {
         let sequence = pdu.sequence;
+        if pdu.body == Body::GenericNack && pdu.status.is_ok() {
+            // A nack never says yes, whatever its status.
+            pdu.status = CommandStatus::ESME_RUNKNOWNERR;
+        }
         match self.slots.take(sequence, pdu.body.command_id()) {
             Taken::Request(request) => {
                 self.end(now, sequence, request, End::Answered(pdu));

@@ -10,6 +10,10 @@ const LAST_SEQUENCE: u32 = 0x7FFF_FFFF;
 /// Slots beyond the window, for the session's own enquire_link and unbind.
 const OWN: usize = 2;
 
+/// Slots for each request of the window: those not in use remember timed-out requests, so that a late
+/// response is told from a response to nothing.
+const MEMORY: usize = 4;
+
 /// A request under way.
 #[derive(Debug)]
 pub(super) struct Request<T> {
@@ -70,9 +74,9 @@ pub(super) struct Slots<T> {
 }
 
 impl<T> Slots<T> {
-    /// Room for `window` requests of the caller and the session's own.
+    /// Room for `window` (at least 1) requests of the caller and the session's own.
     pub(super) fn new(window: u16, first_sequence: u32) -> Self {
-        let count = usize::from(window) + OWN;
+        let count = usize::from(window) * MEMORY + OWN;
         let slots = (0..count).map(|_| Slot { sequence: 0, state: State::Done }).collect();
         Self { slots, next: first_sequence.clamp(1, LAST_SEQUENCE), in_flight: 0 }
     }

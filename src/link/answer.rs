@@ -1,0 +1,65 @@
+//! Short messages from the SMSC and how they are answered.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::smpp::{CommandStatus, Sm, UnansweredSm};
+
+/// A deliver_sm that waits for its answer.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The name of the link it came over.
+    pub link: Arc<str>,
+    /// The message: from a card, from anybody, or a receipt.
+    pub sm: Sm,
+    /// Answers it; after the message's effect is durable.
+    pub answer: Answer,
+}
+
+/// The right to answer one deliver_sm, in any order. Dropped, it answers ESME_RX_T_APPN: deliver again.
+#[derive(Debug)]
+pub struct Answer {
+    answers: mpsc::Sender<Answered>,
+    unanswered: Option<UnansweredSm>,
+    received: Instant,
+}
+
+/// An answer on its way to the session.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) sm: UnansweredSm,
+    pub(super) status: CommandStatus,
+    pub(super) received: Instant,
+}
+
+impl Answer {
+    /// `answers` has room for every message the session holds unanswered.
+    pub(super) fn new(answers: mpsc::Sender<Answered>, sm: UnansweredSm) -> Self {
+        Self { answers, unanswered: Some(sm), received: Instant::now() }
+    }
+
+    /// Answers with `status`. Where the connection has gone meanwhile nothing is sent: the SMSC delivers the
+    /// message again.
+    pub fn send(mut self, status: CommandStatus) {
+        self.hand_over(status);
+    }
+
+    /// Gives the message back to whoever answers it without the queue.
+    pub(super) fn take(mut self) -> Option<UnansweredSm> {
+        self.unanswered.take()
+    }
+
+    fn hand_over(&mut self, status: CommandStatus) {
+        if let Some(sm) = self.unanswered.take() {
+            let _ = self.answers.try_send(Answered { sm, status, received: self.received });
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.hand_over(CommandStatus::ESME_RX_T_APPN);
+    }
+}
