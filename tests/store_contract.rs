@@ -76,7 +76,7 @@ fn text(text: &str) -> KeyText {
 
 /// A key to write to.
 fn key(name: &str) -> airwrite::store::Key {
-    Claim::Imsi(text(name)).key()
+    Claim::Idempotency { owner: text("t"), value: text(name) }.key()
 }
 
 fn put(name: &str, value: &[u8]) -> Commit {

@@ -249,6 +249,14 @@ impl KeyBuilder {
         self
     }
 
+    /// The digits of an identifier and the 00 that ends texts.
+    pub(super) fn digits(mut self, digits: &str) -> Self {
+        debug_assert!(digits.bytes().all(|octet| octet.is_ascii_alphanumeric()));
+        self.0.extend_from_slice(digits.as_bytes());
+        self.0.push(0);
+        self
+    }
+
     /// The key.
     pub(super) fn key(self) -> Key {
         Key::built(self.0)

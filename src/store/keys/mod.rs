@@ -5,6 +5,7 @@
 //! reads back ([`Timer::parse`]) and spans ([`Timer::due`]) their keys.
 
 use crate::card::{CardId, WriteId};
+use crate::identity::{Eid, Iccid, Imei14, Imsi, Msisdn};
 
 use super::key::{Key, KeyBuilder, KeyError, KeyParser, KeyRange, KeyText};
 
@@ -121,8 +122,8 @@ pub fn card_of(key: &Key) -> Result<CardId, KeyError> {
 
 /// `02 IMEI(14)`: the device; TAC and serial number as ASCII digits, without check digit.
 #[must_use]
-pub fn device(imei14: &[u8; 14]) -> Key {
-    Space::Device.builder().octets(imei14).key()
+pub fn device(imei: Imei14) -> Key {
+    Space::Device.builder().octets(&imei.octets()).key()
 }
 
 /// `03 WriteId(16)`: the write.
@@ -143,14 +144,14 @@ pub fn write_of(key: &Key) -> Result<WriteId, KeyError> {
 
 /// `06 00 EID(16)`: the card with this EID (32 digits packed, two an octet).
 #[must_use]
-pub fn eid(eid: &[u8; 16]) -> Key {
-    Space::CardIndex.builder().octets(&[0]).octets(eid).key()
+pub fn eid(eid: Eid) -> Key {
+    Space::CardIndex.builder().octets(&[0]).octets(&eid.octets()).key()
 }
 
 /// `06 01 ICCID(10)`: the card with this ICCID (as EF.ICCID holds it).
 #[must_use]
-pub fn iccid(iccid: &[u8; 10]) -> Key {
-    Space::CardIndex.builder().octets(&[1]).octets(iccid).key()
+pub fn iccid(iccid: Iccid) -> Key {
+    Space::CardIndex.builder().octets(&[1]).octets(&iccid.octets()).key()
 }
 
 /// `0C WriteId(16)`: advisory facts about the write.
@@ -188,11 +189,11 @@ pub enum Claim {
         value: KeyText,
     },
     /// `05 01 digits(text, 00)`: a target IMSI.
-    Imsi(KeyText),
-    /// `05 02 digits(text, 00)`: a target MSISDN, international, without `+`.
-    Msisdn(KeyText),
+    Imsi(Imsi),
+    /// `05 02 digits(text, 00)`: a target MSISDN.
+    Msisdn(Msisdn),
     /// `05 03 digits(text, 00)`: a target ICCID.
-    Iccid(KeyText),
+    Iccid(Iccid),
 }
 
 impl Claim {
@@ -202,9 +203,9 @@ impl Claim {
         let space = Space::Claim.builder();
         match self {
             Self::Idempotency { owner, value } => space.octets(&[0]).text(owner).text(value).key(),
-            Self::Imsi(digits) => space.octets(&[1]).text(digits).key(),
-            Self::Msisdn(digits) => space.octets(&[2]).text(digits).key(),
-            Self::Iccid(digits) => space.octets(&[3]).text(digits).key(),
+            Self::Imsi(imsi) => space.octets(&[1]).digits(imsi.as_str()).key(),
+            Self::Msisdn(msisdn) => space.octets(&[2]).digits(msisdn.as_str()).key(),
+            Self::Iccid(iccid) => space.octets(&[3]).digits(iccid.as_str()).key(),
         }
     }
 }
@@ -234,6 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ota::Cntr;
 
     const CARD: CardId = CardId::from_octets([0xCA; 16]);
 
@@ -247,18 +249,24 @@ mod tests {
         let ca = "ca".repeat(16);
         let hex = |key: Key| hex::encode(key.octets());
         assert_eq!(hex(card(CARD)), format!("01{ca}"));
-        assert_eq!(hex(device(b"49015420323751")), "023439303135343230333233373531");
+        let imei: Imei14 = "49015420323751".parse().expect("an IMEI");
+        assert_eq!(hex(device(imei)), "023439303135343230333233373531");
         assert_eq!(hex(write(WriteId::from_octets([7; 16]))), format!("03{}", "07".repeat(16)));
         let set = PartSetKey { link: text("a"), source: text("44"), reference: 0x0102, total: 3 };
         assert_eq!(hex(set.key()), "0461003434000102".to_owned() + "03");
         let claim = Claim::Idempotency { owner: text("o"), value: text("v") };
         assert_eq!(hex(claim.key()), "05006f007600");
-        assert_eq!(hex(Claim::Imsi(text("1")).key()), "05013100");
-        assert_eq!(hex(Claim::Msisdn(text("1")).key()), "05023100");
-        assert_eq!(hex(Claim::Iccid(text("1")).key()), "05033100");
-        assert_eq!(hex(eid(&[0x89; 16])), format!("0600{}", "89".repeat(16)));
-        assert_eq!(hex(iccid(&[0x98; 10])), format!("0601{}", "98".repeat(10)));
-        assert_eq!(hex(NumberEntry { number: text("44"), card: CARD }.key()), format!("07343400{ca}"));
+        let digits = |digits: &str| hex::encode(digits);
+        let imsi = Claim::Imsi("001010123456789".parse().expect("an IMSI"));
+        assert_eq!(hex(imsi.key()), format!("0501{}00", digits("001010123456789")));
+        let msisdn: Msisdn = "+4477".parse().expect("a number");
+        assert_eq!(hex(Claim::Msisdn(msisdn).key()), format!("0502{}00", digits("4477")));
+        let card_number: Iccid = "89049032000000000011".parse().expect("an ICCID");
+        assert_eq!(hex(Claim::Iccid(card_number).key()), format!("0503{}00", digits("89049032000000000011")));
+        assert_eq!(hex(iccid(card_number)), "060198400923000000000011");
+        let card_eid = Eid::from_octets([0x89; 16]).expect("an EID");
+        assert_eq!(hex(eid(card_eid)), format!("0600{}", "89".repeat(16)));
+        assert_eq!(hex(NumberEntry { number: msisdn, card: CARD }.key()), format!("073434373700{ca}"));
         assert_eq!(
             hex(Timer { shard: 9, due_ms: 1, id: [2; 16] }.key()),
             format!("08090000000000000001{}", "02".repeat(16))
@@ -269,7 +277,7 @@ mod tests {
         assert_eq!(hex(TimelineEntry { card: CARD, seq: 4 }.key()), format!("0b{ca}0000000000000004"));
         assert_eq!(hex(advisory(WriteId::from_octets([7; 16]))), format!("0c{}", "07".repeat(16)));
         assert_eq!(
-            hex(SealedPartsKey { card: CARD, cntr: [0, 0, 0, 1, 2] }.key()),
+            hex(SealedPartsKey { card: CARD, cntr: Cntr::from_octets([0, 0, 0, 1, 2]) }.key()),
             format!("0d{ca}0000000102")
         );
         let stray = StrayKey { source: text("4"), received_ms: 5, digest: [6; 8] };
@@ -312,13 +320,13 @@ mod tests {
     proptest! {
         #[test]
         fn keys_read_back(
-            a in any_text(), b in any_text(), number: u64, short: u16, octet: u8, id: [u8; 16], digest: [u8; 8], cntr: [u8; 5],
+            a in any_text(), b in any_text(), number: u64, short: u16, octet: u8, id: [u8; 16], digest: [u8; 8], cntr: [u8; 5], digits in "[0-9]{3,15}",
         ) {
             let card_id = CardId::from_octets(id);
             prop_assert_eq!(card_of(&card(card_id)), Ok(card_id));
             let set = PartSetKey { link: a.clone(), source: b, reference: short, total: octet };
             prop_assert_eq!(PartSetKey::parse(&set.key()), Ok(set));
-            let entry = NumberEntry { number: a.clone(), card: card_id };
+            let entry = NumberEntry { number: digits.parse().expect("a number"), card: card_id };
             prop_assert_eq!(NumberEntry::parse(&entry.key()), Ok(entry));
             let timer = Timer { shard: octet, due_ms: number, id };
             prop_assert_eq!(Timer::parse(&timer.key()), Ok(timer));
@@ -330,7 +338,7 @@ mod tests {
             prop_assert_eq!(TimelineEntry::parse(&timeline.key()), Ok(timeline));
             let inbox = InboxEntry { card: card_id, seq: number };
             prop_assert_eq!(InboxEntry::parse(&inbox.key()), Ok(inbox));
-            let parts = SealedPartsKey { card: card_id, cntr };
+            let parts = SealedPartsKey { card: card_id, cntr: Cntr::from_octets(cntr) };
             prop_assert_eq!(SealedPartsKey::parse(&parts.key()), Ok(parts));
             let stray = StrayKey { source: a, received_ms: number, digest };
             prop_assert_eq!(StrayKey::parse(&stray.key()), Ok(stray));

@@ -1,6 +1,8 @@
 //! The keys that are scanned: each type builds them, reads them back and spans them.
 
 use crate::card::CardId;
+use crate::identity::Msisdn;
+use crate::ota::Cntr;
 use crate::store::key::{Key, KeyError, KeyRange, KeyText};
 
 use super::Space;
@@ -46,10 +48,10 @@ impl PartSetKey {
 }
 
 /// `07 number(text, 00) CardId(16)`: a card that has or had this number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumberEntry {
-    /// The number, international, digits only.
-    pub number: KeyText,
+    /// The number, international.
+    pub number: Msisdn,
     /// The card.
     pub card: CardId,
 }
@@ -58,7 +60,7 @@ impl NumberEntry {
     /// The key.
     #[must_use]
     pub fn key(&self) -> Key {
-        Space::Number.builder().text(&self.number).octets(&self.card.octets()).key()
+        Space::Number.builder().digits(self.number.as_str()).octets(&self.card.octets()).key()
     }
 
     /// What the key names.
@@ -66,16 +68,17 @@ impl NumberEntry {
     /// # Errors
     /// [`KeyError::Shape`] for a key of another shape.
     pub fn parse(key: &Key) -> Result<Self, KeyError> {
-        let mut parser = Space::Number.parser(key, "07 number CardId")?;
-        let number = parser.text()?;
+        let expected = "07 number CardId";
+        let mut parser = Space::Number.parser(key, expected)?;
+        let number = parser.text()?.as_str().parse().map_err(|_| KeyError::Shape { expected })?;
         let card = CardId::from_octets(parser.octets()?);
         parser.end().map(|()| Self { number, card })
     }
 
     /// The cards of one number.
     #[must_use]
-    pub fn of_number(number: &KeyText) -> KeyRange {
-        KeyRange::prefix(Space::Number.builder().text(number))
+    pub fn of_number(number: Msisdn) -> KeyRange {
+        KeyRange::prefix(Space::Number.builder().digits(number.as_str()))
     }
 }
 
@@ -270,15 +273,15 @@ impl InboxEntry {
 pub struct SealedPartsKey {
     /// The card.
     pub card: CardId,
-    /// The packet's counter, 5 octets (TS 102 225 §5.1).
-    pub cntr: [u8; 5],
+    /// The packet's counter.
+    pub cntr: Cntr,
 }
 
 impl SealedPartsKey {
     /// The key.
     #[must_use]
     pub fn key(&self) -> Key {
-        Space::SealedParts.builder().octets(&self.card.octets()).octets(&self.cntr).key()
+        Space::SealedParts.builder().octets(&self.card.octets()).octets(&self.cntr.octets()).key()
     }
 
     /// What the key names.
@@ -288,7 +291,7 @@ impl SealedPartsKey {
     pub fn parse(key: &Key) -> Result<Self, KeyError> {
         let mut parser = Space::SealedParts.parser(key, "0D CardId CNTR")?;
         let card = CardId::from_octets(parser.octets()?);
-        let cntr = parser.octets()?;
+        let cntr = Cntr::from_octets(parser.octets()?);
         parser.end().map(|()| Self { card, cntr })
     }
 

@@ -269,8 +269,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::keys::Claim;
-    use crate::store::{Guarded, KeyText};
+    use crate::store::{Guarded, KeyText, keys};
     use disk::DurableError;
 
     struct Fixture {
@@ -307,7 +306,7 @@ mod tests {
     }
 
     fn key(name: &str) -> Key {
-        Claim::Imsi(KeyText::new(name).expect("a text")).key()
+        keys::endpoint(&KeyText::new(name).expect("a text"))
     }
 
     fn put(name: &str, version: u64) -> Commit {
