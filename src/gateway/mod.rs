@@ -28,8 +28,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::card::{Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
-use crate::link::{Connector, Link, LinkConfig, LinkState};
-use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
+use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
+use crate::store::{KeyText, Scan, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
@@ -99,6 +99,9 @@ pub enum StartError {
         /// What was expected.
         expected: String,
     },
+    /// A link's configuration cannot be used.
+    #[error(transparent)]
+    Link(#[from] LinkConfigError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -124,6 +127,8 @@ struct Inner {
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
     routes: routes::Routes,
+    /// Outboxes by endpoint, each with whose events it takes.
+    outboxes: Vec<(KeyText, Owner)>,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
@@ -134,9 +139,14 @@ struct Inner {
     metrics: Metrics,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
+    /// Cancelled: nothing sends jobs to the shards any more.
+    idle: CancellationToken,
     /// Cancelled: every task is dropped where it stands.
     killed: CancellationToken,
-    tasks: TaskTracker,
+    /// What begins work: ends when `closing` is cancelled.
+    work: TaskTracker,
+    /// The shards: they end when `idle` is cancelled.
+    shard_tasks: TaskTracker,
 }
 
 impl Gateway {
@@ -147,23 +157,21 @@ impl Gateway {
     pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
         let routes = routes::Routes::new(&config)?;
         let (closing, killed) = (CancellationToken::new(), CancellationToken::new());
-        let tasks = TaskTracker::new();
         let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
         let mut links = BTreeMap::new();
         for link in &config.links {
-            let handle = Link::start(
-                link.clone(),
-                world.connector.clone(),
-                world.rng.clone(),
-                deliveries.clone(),
-                killed.clone(),
-            );
+            let (connector, rng) = (world.connector.clone(), world.rng.clone());
+            let handle = link::start(link.clone(), connector, rng, deliveries.clone(), &killed)?;
             links.insert(link.name.clone(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
+        let mut outboxes = Vec::new();
+        for endpoint in &config.endpoints {
+            outboxes.push((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
+        }
         let inner = Inner {
             epoch: read_epoch(&*world.store).await?,
-            serial: AtomicU64::new(last_serial(&world, &config).await?),
+            serial: AtomicU64::new(last_serial(&world, &outboxes).await?),
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             outbox: Notify::new(),
@@ -173,13 +181,17 @@ impl Gateway {
             shards,
             links,
             routes,
+            outboxes,
             closing,
+            idle: CancellationToken::new(),
             killed,
-            tasks,
+            work: TaskTracker::new(),
+            shard_tasks: TaskTracker::new(),
         };
         let gateway = Self(Arc::new(inner));
         for queue in queues {
-            gateway.spawn(gateway.clone().run_shard(queue));
+            let shard = gateway.clone().run_shard(queue);
+            gateway.0.shard_tasks.spawn(gateway.0.killed.clone().run_until_cancelled_owned(shard));
         }
         gateway.spawn(gateway.clone().run_inbound(inbound));
         gateway.spawn(gateway.clone().run_timers());
@@ -196,11 +208,14 @@ impl Gateway {
     pub async fn shutdown(&self, grace: Duration) {
         let inner = &self.0;
         inner.closing.cancel();
-        inner.tasks.close();
-        let in_time = tokio::time::timeout(grace, inner.tasks.wait()).await.is_ok();
+        inner.work.close();
+        inner.shard_tasks.close();
+        let in_time = tokio::time::timeout(grace, inner.work.wait()).await.is_ok();
         for link in inner.links.values() {
             let _ = tokio::time::timeout(grace, link.close()).await;
         }
+        inner.idle.cancel();
+        let _ = tokio::time::timeout(grace, inner.shard_tasks.wait()).await;
         inner.killed.cancel();
         let closed = tokio::time::timeout(grace, inner.world.store.close()).await;
         tracing::info!(in_time, store_closed = matches!(closed, Ok(Ok(()))), "gateway stopped");
@@ -261,10 +276,7 @@ impl Gateway {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let killed = self.0.killed.clone();
-        self.0.tasks.spawn(async move {
-            let _ = killed.run_until_cancelled_owned(task).await;
-        });
+        self.0.work.spawn(self.0.killed.clone().run_until_cancelled_owned(task));
     }
 
     fn now(&self) -> u64 {
@@ -293,12 +305,11 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
 }
 
 /// Numbers rise with the clock and never fall behind what an outbox still holds.
-async fn last_serial(world: &World, config: &GatewayConfig) -> Result<u64, StartError> {
+async fn last_serial(world: &World, outboxes: &[(KeyText, Owner)]) -> Result<u64, StoreError> {
     let mut serial = world.clock.now_ms() << 20;
-    for endpoint in &config.endpoints {
-        let name = key_text(&endpoint.name, "webhook.name")?;
-        let scan = crate::store::Scan::last(keys::OutboxEntry::of_endpoint(&name), 1);
-        if let Some((key, _)) = world.store.scan(scan).await?.value.first()
+    for (endpoint, _) in outboxes {
+        let newest = Scan::last(keys::OutboxEntry::of_endpoint(endpoint), 1);
+        if let Some((key, _)) = world.store.scan(newest).await?.value.first()
             && let Ok(entry) = keys::OutboxEntry::parse(key)
         {
             serial = serial.max(entry.seq);

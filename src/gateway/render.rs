@@ -43,8 +43,8 @@ pub(super) async fn render(
 fn split_options(profile: &Profile, seal: &Seal) -> SplitOptions {
     let [.., high, low] = seal.cntr.octets();
     let reference = match profile.mt.ref_bits {
-        16 => Reference::Wide(u16::from_be_bytes([high, low])),
-        _ => Reference::Narrow(low),
+        16 => Reference::Bits16(u16::from_be_bytes([high, low])),
+        _ => Reference::Bits8(low),
     };
     SplitOptions {
         reference,

@@ -22,6 +22,7 @@ mod envelope;
 mod key;
 pub mod keys;
 mod memory;
+pub mod records;
 mod sled;
 mod standing;
 

@@ -1,0 +1,459 @@
+//! One card at a time: read, apply, seal, one commit, and then the effects.
+//!
+//! Jobs of one card wait in the queue of its shard. A commit that loses against a concurrent change is made anew from
+//! what is stored now; octets sealed in vain never leave.
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::applet::BindingRequest;
+use crate::card::{
+    Bound, Card, CardId, DeviceView, End, Event, FromCard, Order, Refused, Step, Submission, WriteId, WriteState,
+    apply,
+};
+use crate::identity::{Imei, Msisdn};
+use crate::store::records::{
+    Device, IdempotencyKey, InboxRecord, RecordError, Write, decode_card, decode_device, decode_write, encode_card,
+    encode_device, encode_idempotency, encode_inbox, encode_sealed_parts, encode_write,
+};
+use crate::store::{Commit, CommitError, EnvelopeError, Guarded, Key, KeyText, Seq, StoreError, Unguarded, keys};
+
+use super::Gateway;
+use super::changes::{TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
+use super::render::{RenderError, render};
+
+/// How often a job is applied again after it lost against a concurrent change.
+const TRIES: usize = 16;
+
+/// What is to happen to a card.
+#[derive(Debug, Clone)]
+pub(super) enum Input {
+    /// An event that needs nothing else.
+    Event(Event),
+    /// A binding request: the device's record belongs to it.
+    Binding { cntr: u64, digest: u64, from: Option<Msisdn>, request: BindingRequest },
+    /// A write that was ordered for the device that this card is bound to.
+    Order(Box<OrderInput>),
+    /// A write is withdrawn by its owner or by its deadline.
+    Withdraw { write: WriteId, end: End },
+    /// A consequence of what happened to another card.
+    Inbox { key: Key, record: InboxRecord },
+}
+
+/// An order with what must be committed beside the card.
+#[derive(Debug, Clone)]
+pub(super) struct OrderInput {
+    pub(super) write: Write,
+    pub(super) idempotency: Option<(Key, IdempotencyKey)>,
+}
+
+/// A job in a shard's queue.
+pub(super) struct Job {
+    card: CardId,
+    input: Input,
+    reply: oneshot::Sender<Result<Done, CardError>>,
+}
+
+/// What came of a job; durable.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Packets to hand to a link now.
+    pub(super) submissions: Vec<Submission>,
+    /// Why the event was refused.
+    pub(super) refused: Option<Refused>,
+    /// The write that the job was about, as it is now.
+    pub(super) write: Option<Write>,
+}
+
+/// Why a job came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CardError {
+    #[error("no such card")]
+    NoSuchCard,
+    #[error("the card's profile {0:?} is not configured")]
+    NoProfile(String),
+    #[error("the device is not bound to this card any more")]
+    Moved,
+    #[error("{0} is taken")]
+    Claimed(&'static str),
+    #[error("the idempotency key is taken")]
+    IdempotencyKey,
+    #[error("lost against concurrent changes {TRIES} times")]
+    Contended,
+    #[error("the gateway is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+}
+
+/// A guarded record as it was read: its version, 0 where there is none.
+struct Stored<T> {
+    version: u64,
+    record: T,
+}
+
+impl Stored<()> {
+    fn expect(commit: &mut Commit, key: Key, version: u64) {
+        match version {
+            0 => commit.expect_absent(key),
+            _ => commit.expect_version(key, version),
+        };
+    }
+}
+
+fn guarded<T>(
+    value: Option<&Bytes>,
+    decode: impl Fn(&[u8]) -> Result<T, RecordError>,
+) -> Result<Option<Stored<T>>, CardError> {
+    let Some(value) = value else { return Ok(None) };
+    let Guarded { version, body } = Guarded::decode(value)?;
+    Ok(Some(Stored { version, record: decode(body)? }))
+}
+
+impl Gateway {
+    /// Brings `input` to the card's shard and waits until what came of it is durable.
+    pub(super) async fn on_card(&self, card: CardId, input: Input) -> Result<Done, CardError> {
+        let (reply, done) = oneshot::channel();
+        let shard = usize::from(card.octets().last().copied().unwrap_or(0)) % self.0.shards.len();
+        let queue = self.0.shards.get(shard).ok_or(CardError::Stopping)?;
+        queue.send(Job { card, input, reply }).await.map_err(|_| CardError::Stopping)?;
+        done.await.map_err(|_| CardError::Stopping)?
+    }
+
+    pub(super) async fn run_shard(self, mut jobs: mpsc::Receiver<Job>) {
+        loop {
+            let job = tokio::select! {
+                biased;
+                job = jobs.recv() => job,
+                () = self.0.idle.cancelled() => return,
+            };
+            let Some(Job { card, input, reply }) = job else { return };
+            let result = self.process(card, input).await;
+            if let Err(error) = &result {
+                tracing::warn!(%card, %error, "event of a card came to nothing");
+            }
+            let _ = reply.send(result);
+        }
+    }
+
+    async fn process(&self, id: CardId, input: Input) -> Result<Done, CardError> {
+        for _ in 0..TRIES {
+            match self.try_once(id, &input).await? {
+                Some(done) => return Ok(done),
+                None => self.0.metrics.commit_conflicts.inc(),
+            };
+        }
+        Err(CardError::Contended)
+    }
+
+    /// One try: `None` where the commit lost against a concurrent change.
+    async fn try_once(&self, id: CardId, input: &Input) -> Result<Option<Done>, CardError> {
+        let store = &*self.0.world.store;
+        let now = self.now();
+        let mut commit = Commit::new();
+
+        // Read.
+        let (about_device, about_write) = match input {
+            Input::Binding { request, .. } => (Some(request.imei), None),
+            Input::Order(order) => (Some(order.write.imei), None),
+            Input::Withdraw { write, .. } => (None, Some(*write)),
+            Input::Event(_) | Input::Inbox { .. } => (None, None),
+        };
+        let mut wanted = vec![keys::card(id), keys::card_keys(id)];
+        wanted.extend(about_device.map(|imei| keys::device(imei.key())));
+        let read = store.get(wanted).await?;
+        let [card_value, card_keys, ..] = read.value.as_slice() else { return Err(CardError::NoSuchCard) };
+        let Some(Stored { version, record: card }) = guarded(card_value.as_ref(), decode_card)? else {
+            return Err(CardError::NoSuchCard);
+        };
+        let profile = self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
+        let terms = self.terms(profile);
+        let device = guarded(read.value.get(2).and_then(Option::as_ref), decode_device)?;
+        let mut writes = Writes::default();
+        let next = card.active.is_none().then(|| card.queue.first().copied()).flatten();
+        let named = [about_write, card.active.as_ref().map(|active| active.order.id), next];
+        writes.read(self, named.into_iter().flatten()).await?;
+
+        // Apply.
+        let event = match input {
+            Input::Event(event) => event.clone(),
+            Input::Binding { cntr, digest, from, request } => {
+                let view = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                let message = FromCard::Binding { request: request.clone(), device: view };
+                Event::Message { cntr: *cntr, digest: *digest, from: *from, message }
+            }
+            Input::Order(order) => {
+                let bound = device.as_ref().filter(|device| device.record.card == Some(id));
+                let Some(bound) = bound else { return Err(CardError::Moved) };
+                Stored::expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
+                Event::Ordered(order.write.order())
+            }
+            Input::Withdraw { write, end } => match writes.get(*write) {
+                Some(write) if !write.state.is_end() => {
+                    Event::Withdraw { id: write.id, seq: write.seq, target: write.target.clone(), end: *end }
+                }
+                _ => Event::Tick,
+            },
+            Input::Inbox { key, record: InboxRecord::DeviceMoved { imei, to } } => {
+                commit.delete(key.clone());
+                Event::DeviceMoved { imei: *imei, to: *to }
+            }
+        };
+        let next = next.and_then(|id| writes.get(id)).map(Write::order);
+        let step = apply(&card, event, next, &terms, now);
+        let order = match input {
+            Input::Order(order) if step.refused.is_none() => Some(order),
+            _ => None,
+        };
+        if !step.changed && commit.ops.is_empty() && order.is_none() {
+            // "Nothing changed" is an answer too: what it rests on must be durable (I2).
+            store.durable(read.seq).await?;
+            let write = about_write.and_then(|id| writes.get(id)).cloned();
+            return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write }));
+        }
+
+        // Seal.
+        let card_keys = card_keys.as_deref().unwrap_or_default();
+        for seal in &step.seal {
+            let parts = render(&*self.0.world.vault, &card, card_keys, profile, seal).await?;
+            let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
+            commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
+        }
+
+        // Commit.
+        let mut claim_names = Vec::new();
+        if let Some(order) = order {
+            writes.add(order.write.clone());
+            put_order(&mut commit, order, &mut claim_names);
+        }
+        for subscription in &step.freed {
+            for (_, key) in claims(subscription) {
+                commit.delete(key);
+            }
+        }
+        for change in &step.writes {
+            writes.ensure(self, change.id).await?;
+            if let Some(write) = writes.change(change.id) {
+                self.change_write(write, change, id, now);
+            }
+        }
+        writes.put(&mut commit);
+        if let Some(bound) = &step.bound {
+            self.put_binding(&mut commit, bound, device, id, now).await?;
+        }
+        for fact in step.facts.iter().cloned() {
+            self.put_fact(&mut commit, &fact_record(fact, &step.card, now));
+        }
+        Stored::expect(&mut commit, keys::card(id), version);
+        commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
+        self.put_indexes(&mut commit, &card, &step.card, &terms);
+        match store.commit(commit).await {
+            Ok(_) => {}
+            Err(CommitError::Conflict(key)) => {
+                return match claim_names.into_iter().find(|(_, claim)| *claim == key) {
+                    Some((None, _)) => Err(CardError::IdempotencyKey),
+                    Some((Some(field), _)) => Err(CardError::Claimed(field)),
+                    None => Ok(None),
+                };
+            }
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+
+        // Act.
+        self.after(&step, &terms, &card);
+        let write = match input {
+            Input::Order(order) => writes.get(order.write.id).cloned(),
+            _ => about_write.and_then(|id| writes.get(id)).cloned(),
+        };
+        Ok(Some(Done { submissions: step.submissions, refused: step.refused, write }))
+    }
+
+    /// What a card that reports a device must know of it.
+    async fn view_device(
+        &self,
+        device: Option<&Stored<Device>>,
+        card: &Card,
+        writes: &mut Writes,
+    ) -> Result<DeviceView, CardError> {
+        let Some(Stored { record: device, .. }) = device else { return Ok(DeviceView::default()) };
+        writes.read(self, device.waiting.iter().copied()).await?;
+        let of_owner = |id: &WriteId| {
+            let write = writes.get(*id).filter(|write| write.owner == card.owner)?;
+            (write.state == WriteState::Waiting).then(|| write.order())
+        };
+        Ok(DeviceView { card: device.card, waiting: device.waiting.iter().filter_map(of_owner).collect::<Vec<Order>>() })
+    }
+
+    /// The device is this card's now; the card and the device that lose it hear of it.
+    async fn put_binding(
+        &self,
+        commit: &mut Commit,
+        bound: &Bound,
+        device: Option<Stored<Device>>,
+        card: CardId,
+        now: u64,
+    ) -> Result<(), CardError> {
+        let (version, mut record) = match device {
+            Some(Stored { version, record }) => (version, record),
+            None => (0, Device { imei: bound.imei, card: None, since: now, waiting: Vec::new() }),
+        };
+        if record.card != Some(card) {
+            record.since = now;
+        }
+        record.card = Some(card);
+        record.waiting.retain(|id| !bound.taken.contains(id));
+        put_device(commit, version, &record);
+        if let Some(other) = bound.moved_from {
+            let entry = keys::InboxEntry { card: other, seq: self.next_serial() };
+            let moved = InboxRecord::DeviceMoved { imei: bound.imei, to: card };
+            commit.put(entry.key(), Unguarded::encode(&encode_inbox(&moved)));
+        }
+        if let Some(left) = bound.left {
+            let value = self.0.world.store.get_one(keys::device(left.key())).await?.value;
+            if let Some(Stored { version, record }) = guarded(value.as_ref(), decode_device)?
+                && record.card == Some(card)
+            {
+                put_device(commit, version, &Device { card: None, ..record });
+            }
+        }
+        Ok(())
+    }
+
+    /// Once the commit is durable: wakes whoever has something to do now.
+    fn after(&self, step: &Step, terms: &crate::card::Terms<'_>, before: &Card) {
+        let inner = &self.0;
+        for (number, _) in step.card.lanes() {
+            if let Some(route) = inner.routes.of(&step.card.owner, &number) {
+                self.signal_lane(route);
+            }
+        }
+        if let Some(due) = step.card.due(terms)
+            && before.due(terms) != Some(due)
+        {
+            self.signal_timer(due);
+        }
+        if !step.facts.is_empty() {
+            inner.outbox.notify_waiters();
+        }
+        if let Some(moved_from) = step.bound.as_ref().and_then(|bound| bound.moved_from) {
+            self.spawn(self.clone().take_up_inbox(moved_from));
+        }
+        for fact in &step.facts {
+            inner.metrics.count_fact(&fact.kind);
+            let write = fact.write.map(|(id, seq)| format!("{id}.{seq}")).unwrap_or_default();
+            tracing::debug!(card = %step.card.id, write, kind = %fact.kind, detail = %fact.detail, "fact");
+        }
+    }
+
+    pub(super) fn signal_lane(&self, route: &KeyText) {
+        if let Some(lane) = self.0.lanes.get(route) {
+            lane.notify_one();
+        }
+    }
+
+    /// Reads a write.
+    pub(super) async fn read_write(&self, id: WriteId) -> Result<(Option<(u64, Write)>, Seq), CardError> {
+        let read = self.0.world.store.get_one(keys::write(id)).await?;
+        let stored = guarded(read.value.as_ref(), decode_write)?;
+        Ok((stored.map(|stored| (stored.version, stored.record)), read.seq))
+    }
+
+    /// Reads a device.
+    pub(super) async fn read_device(&self, imei: Imei) -> Result<(Option<(u64, Device)>, Seq), CardError> {
+        let read = self.0.world.store.get_one(keys::device(imei.key())).await?;
+        let stored = guarded(read.value.as_ref(), decode_device)?;
+        Ok((stored.map(|stored| (stored.version, stored.record)), read.seq))
+    }
+
+    /// Reads a card.
+    pub(super) async fn read_card(&self, id: CardId) -> Result<(Option<Card>, Seq), CardError> {
+        let read = self.0.world.store.get_one(keys::card(id)).await?;
+        Ok((guarded(read.value.as_ref(), decode_card)?.map(|stored| stored.record), read.seq))
+    }
+}
+
+/// Puts a new write with its claims, its idempotency key and the timer of its deadline.
+fn put_order(commit: &mut Commit, order: &OrderInput, claimed: &mut Vec<(Option<&'static str>, Key)>) {
+    for (field, key) in claims(&order.write.target) {
+        commit.expect_absent(key.clone());
+        commit.put(key.clone(), claimed_by(&order.write));
+        claimed.push((Some(field), key));
+    }
+    if let Some((key, record)) = &order.idempotency {
+        commit.expect_absent(key.clone());
+        commit.put(key.clone(), Guarded::encode(1, &encode_idempotency(record)));
+        claimed.push((None, key.clone()));
+    }
+    let deadline = timer(order.write.id.octets(), order.write.deadline);
+    commit.put(deadline, Unguarded::encode(&[TIMER_OF_WRITE]));
+}
+
+/// Puts an order that waits for its device.
+pub(super) fn put_waiting(commit: &mut Commit, order: &OrderInput) -> Vec<(Option<&'static str>, Key)> {
+    let mut claimed = Vec::new();
+    put_order(commit, order, &mut claimed);
+    commit.expect_absent(keys::write(order.write.id));
+    put_write(commit, 0, &order.write);
+    claimed
+}
+
+/// Puts the next version of a write.
+pub(super) fn put_write(commit: &mut Commit, version: u64, write: &Write) {
+    commit.put(keys::write(write.id), Guarded::encode(version + 1, &encode_write(write)));
+}
+
+/// Puts the next version of a device, asserting the one that was read; version 0 where there was none.
+pub(super) fn put_device(commit: &mut Commit, version: u64, device: &Device) {
+    let key = keys::device(device.imei.key());
+    Stored::expect(commit, key.clone(), version);
+    commit.put(key, Guarded::encode(version + 1, &encode_device(device)));
+}
+
+/// The writes that a job reads and changes.
+#[derive(Default)]
+struct Writes(Vec<(u64, Write, bool)>);
+
+impl Writes {
+    async fn read(&mut self, gateway: &Gateway, ids: impl Iterator<Item = WriteId>) -> Result<(), CardError> {
+        for id in ids {
+            self.ensure(gateway, id).await?;
+        }
+        Ok(())
+    }
+
+    async fn ensure(&mut self, gateway: &Gateway, id: WriteId) -> Result<(), CardError> {
+        if self.get(id).is_none()
+            && let (Some((version, write)), _) = gateway.read_write(id).await?
+        {
+            self.0.push((version, write, false));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, write: Write) {
+        self.0.push((0, write, true));
+    }
+
+    fn get(&self, id: WriteId) -> Option<&Write> {
+        self.0.iter().map(|(_, write, _)| write).find(|write| write.id == id)
+    }
+
+    fn change(&mut self, id: WriteId) -> Option<&mut Write> {
+        let (_, write, changed) = self.0.iter_mut().find(|(_, write, _)| write.id == id)?;
+        *changed = true;
+        Some(write)
+    }
+
+    fn put(&self, commit: &mut Commit) {
+        for (version, write, _) in self.0.iter().filter(|(_, _, changed)| *changed) {
+            Stored::expect(commit, keys::write(write.id), *version);
+            put_write(commit, *version, write);
+        }
+    }
+}

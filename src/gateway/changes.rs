@@ -1,0 +1,163 @@
+//! From what a step says to one commit: the card and everything that follows from it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::card::{Card, CardId, Fact, Owner, Subscription, Terms, WriteChange, WriteState};
+use crate::identity::Imei;
+use crate::ota::Cntr;
+use crate::store::records::{Claim, FactRecord, Holder, OutboxRecord, Write, encode_claim, encode_fact, encode_outbox};
+use crate::store::{Commit, Key, Unguarded, keys};
+
+use super::Gateway;
+
+/// Shards of the timer space, so that several nodes can share the draining.
+pub(super) const TIMER_SHARDS: u8 = 16;
+
+/// What a timer is about, as its value says.
+pub(super) const TIMER_OF_CARD: u8 = b'c';
+/// The deadline of a write that is not active.
+pub(super) const TIMER_OF_WRITE: u8 = b'w';
+
+/// The claims of a target (I10), each with the JSON field that names it.
+pub(super) fn claims(target: &Subscription) -> Vec<(&'static str, Key)> {
+    let mut claims = vec![
+        ("subscription.imsi", keys::Claim::Imsi(target.imsi).key()),
+        ("subscription.msisdn", keys::Claim::Msisdn(target.msisdn).key()),
+    ];
+    if let Some(iccid) = target.iccid {
+        claims.push(("subscription.iccid", keys::Claim::Iccid(iccid).key()));
+    }
+    claims
+}
+
+/// The timer of a subject: which shard drains it follows from its id.
+pub(super) fn timer(id: [u8; 16], due_ms: u64) -> Key {
+    keys::Timer { shard: id.last().copied().unwrap_or(0) % TIMER_SHARDS, due_ms, id }.key()
+}
+
+impl Gateway {
+    /// Everything that is found by way of a card and follows from its record alone.
+    fn indexes(&self, card: &Card, terms: &Terms<'_>) -> BTreeMap<Key, Vec<u8>> {
+        let mut indexes = BTreeMap::new();
+        for number in card.numbers() {
+            let entry = keys::NumberEntry { number, card: card.id };
+            indexes.insert(entry.key(), Vec::new());
+        }
+        for (number, since_ms) in card.lanes() {
+            let Some(route) = self.0.routes.of(&card.owner, &number) else { continue };
+            let lane = keys::Ready { route: route.clone(), priority: 0, since_ms, card: card.id };
+            let numbers: &mut Vec<u8> = indexes.entry(lane.key()).or_default();
+            if !numbers.is_empty() {
+                numbers.push(b' ');
+            }
+            numbers.extend(number.to_string().into_bytes());
+        }
+        if let Some(due) = card.due(terms) {
+            indexes.insert(timer(card.id.octets(), due), vec![TIMER_OF_CARD]);
+        }
+        indexes
+    }
+
+    /// Puts what changed between two states of a card, and drops what no longer holds.
+    pub(super) fn put_indexes(&self, commit: &mut Commit, before: &Card, after: &Card, terms: &Terms<'_>) {
+        let (old, new) = (self.indexes(before, terms), self.indexes(after, terms));
+        for key in old.keys().filter(|key| !new.contains_key(*key)) {
+            commit.delete(key.clone());
+        }
+        for (key, value) in &new {
+            if old.get(key) != Some(value) {
+                commit.put(key.clone(), Unguarded::encode(value));
+            }
+        }
+        let kept = sealed(after);
+        for cntr in sealed(before).into_iter().filter(|cntr| !kept.contains(cntr)) {
+            commit.delete(keys::SealedPartsKey { card: before.id, cntr }.key());
+        }
+    }
+
+    /// Puts a fact into the timeline of its card and into the outboxes of its owner.
+    pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord) {
+        if let Some(card) = fact.card {
+            let entry = keys::TimelineEntry { card, seq: fact.seq };
+            commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
+        }
+        for (endpoint, owner) in &self.0.outboxes {
+            if *owner != fact.owner {
+                continue;
+            }
+            let record = OutboxRecord { fact: fact.clone(), attempts: 0, not_before: 0, first_tried: 0 };
+            let entry = keys::OutboxEntry { endpoint: endpoint.clone(), seq: self.next_serial() };
+            commit.put(entry.key(), Unguarded::encode(&encode_outbox(&record)));
+        }
+    }
+
+    /// Notes in the write's record what a step says of it.
+    pub(super) fn change_write(&self, write: &mut Write, change: &WriteChange, card: CardId, now: u64) {
+        write.card = Some(card);
+        write.updated = now;
+        write.seq = change.seq;
+        if change.reason.is_some() {
+            write.reason.clone_from(&change.reason);
+        }
+        if let Some(active) = &change.active {
+            write.tid = Some(active.tid);
+            write.cntr = active.cntr.map(Cntr::get);
+            write.resent = active.resent;
+            write.cancel = active.cancel;
+            write.hold = active.hold;
+        }
+        if change.state == WriteState::Written && write.state != WriteState::Written {
+            write.written_at = Some(now);
+        }
+        if change.state.is_end() && !write.state.is_end() {
+            write.ended_at = Some(now);
+        }
+        write.state = change.state;
+    }
+}
+
+/// The counters whose sealed parts a card still needs.
+fn sealed(card: &Card) -> Vec<Cntr> {
+    let outstanding = card.outstanding.iter().map(|packet| packet.cntr);
+    let notice = card.notice.iter().map(|notice| notice.cntr);
+    outstanding.chain(notice).collect()
+}
+
+/// A fact as it is stored.
+pub(super) fn fact_record(fact: Fact, card: &Card, now: u64) -> FactRecord {
+    FactRecord {
+        at: now,
+        owner: card.owner.clone(),
+        kind: fact.kind,
+        card: Some(card.id),
+        seq: fact.seq,
+        write: fact.write,
+        imei: card.binding.as_ref().map(|binding| binding.imei),
+        detail: fact.detail,
+    }
+}
+
+/// A fact about a write that no card is known for.
+pub(super) fn waiting_fact(write: &Write, kind: &str, owner: &Owner, imei: Imei, now: u64) -> FactRecord {
+    FactRecord {
+        at: now,
+        owner: owner.clone(),
+        kind: kind.to_owned(),
+        card: None,
+        seq: 0,
+        write: Some((write.id, write.seq)),
+        imei: Some(imei),
+        detail: String::new(),
+    }
+}
+
+/// The stored form of a claim by a write.
+pub(super) fn claimed_by(write: &Write) -> Bytes {
+    claim_value(&Claim { holder: Holder::Write(write.id) })
+}
+
+fn claim_value(claim: &Claim) -> Bytes {
+    crate::store::Guarded::encode(1, &encode_claim(claim))
+}

@@ -1,0 +1,390 @@
+//! Records of every kind: one with everything in it, one with as little as may be. The bodies under
+//! `tests/data/golden/records/` are these, so they change no more once a version is released.
+
+use std::collections::VecDeque;
+
+use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
+use airwrite::card::{
+    Active, Answer, Binding, Card, CardId, Counter, End, Hold, Leg, LegState, MoWindow, Notice, Order,
+    Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+};
+use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
+use airwrite::ota::Cntr;
+use airwrite::store::records::{
+    ApiKey, Claim, Device, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
+    SealedParts, StrayRecord, Write,
+};
+
+/// 2026-01-01 00:00 UTC, unix ms.
+pub(crate) const NOW: u64 = 1_767_225_600_000;
+
+pub(crate) fn card_id(octet: u8) -> CardId {
+    CardId::from_octets([octet; 16])
+}
+
+pub(crate) fn write_id(octet: u8) -> WriteId {
+    WriteId::from_octets([octet; 16])
+}
+
+pub(crate) fn owner(name: &str) -> Owner {
+    name.parse().expect("an owner's name")
+}
+
+pub(crate) fn imei() -> Imei {
+    "357805023984942".parse().expect("an IMEI")
+}
+
+pub(crate) fn cntr(number: u64) -> Cntr {
+    Cntr::try_from(number).expect("a CNTR")
+}
+
+pub(crate) fn msisdn(text: &str) -> Msisdn {
+    text.parse().expect("a number")
+}
+
+fn eid() -> Eid {
+    "89034011560010000000000000000121".parse().expect("an EID")
+}
+
+/// A test card's ICCID, whose last digit is no check digit.
+fn iccid() -> Iccid {
+    Iccid::from_octets(&[0x98, 0x40, 0x09, 0x23, 0, 0, 0, 0, 0, 0x71]).expect("an ICCID")
+}
+
+/// Every field at its longest.
+pub(crate) fn long_subscription() -> Subscription {
+    Subscription {
+        imsi: "262011234567890".parse().expect("an IMSI"),
+        msisdn: msisdn("861064812345678"),
+        iccid: Some(iccid()),
+        smsc: Some(msisdn("491710760000123")),
+    }
+}
+
+/// Every field that may be missing is.
+pub(crate) fn short_subscription() -> Subscription {
+    let imsi = "31041012345678".parse().expect("an IMSI");
+    Subscription { imsi, msisdn: msisdn("123"), iccid: None, smsc: None }
+}
+
+pub(crate) fn full_card() -> Card {
+    let ack = BindingAck { tid: 9, result: BindingResult::Held };
+    let leg = |to, state, message_id: &str| Leg {
+        to: msisdn(to),
+        attempt: 2,
+        state,
+        message_id: message_id.to_owned(),
+    };
+    Card {
+        id: card_id(0xCA),
+        owner: owner("acme"),
+        eid: Some(eid()),
+        iccid: Some(iccid()),
+        profile: "airwrite-applet".to_owned(),
+        kvn: 15,
+        preset: Some(short_subscription()),
+        current: Some(long_subscription()),
+        previous: Some(short_subscription()),
+        counters: vec![
+            Counter { scope: "*".to_owned(), last: 41, epoch: 1 },
+            Counter { scope: "tar:B00001".to_owned(), last: 0xFF_FFFF_FFFE, epoch: 2 },
+        ],
+        mo: MoWindow { highest: 300, seen: VecDeque::from([(300, 0x0123_4567_89AB_CDEF), (0, 1)]) },
+        binding: Some(Binding { imei: imei(), since: NOW, mo_cntr: 299, answered: ack }),
+        last_tid: 7,
+        active: Some(Active {
+            order: Order {
+                id: write_id(0xA1),
+                imei: imei(),
+                target: long_subscription(),
+                deadline: NOW + 1,
+                seq: 5,
+            },
+            tid: 7,
+            state: WriteState::Unknown,
+            since: NOW + 2,
+            not_before: NOW + 3,
+            cntr: Some(cntr(40)),
+            handed_out: true,
+            accepted: true,
+            resent: 3,
+            polls: 4,
+            cancel: true,
+            hold: Some(Hold::WrongDevice),
+        }),
+        queue: vec![write_id(0xB1), write_id(0xB2)],
+        outstanding: Some(Outstanding {
+            purpose: Purpose::Poll,
+            cntr: cntr(41),
+            legs: vec![
+                leg("123", LegState::Handed { since: NOW, at: NOW + 4 }, ""),
+                leg("456", LegState::Taken { at: NOW + 5, silent_at: NOW + 6 }, "4F-2"),
+            ],
+            repeated: true,
+            low_at: Some(NOW + 7),
+            acknowledges: Some(ack),
+        }),
+        notice: Some(Notice {
+            cntr: cntr(39),
+            leg: leg("123", LegState::BackOff { until: NOW + 8 }, "4F-3"),
+            says: Answer::Binding(ack),
+        }),
+        owed: vec![
+            Owed { answer: Answer::Binding(ack), to: msisdn("123") },
+            Owed { answer: Answer::Result { tid: 6, status: WriteStatus::RolledBack }, to: msisdn("456") },
+        ],
+        unsettled: vec![Unsettled { write: write_id(0xC1), tid: 5, target: short_subscription() }],
+        last_result: Some((6, write_id(0xD1))),
+        woken_at: NOW + 9,
+        repeated_at: NOW + 10,
+        resync: true,
+        resynced_at: NOW + 11,
+        seq: 99,
+    }
+}
+
+pub(crate) fn minimal_card() -> Card {
+    Card::new(card_id(1), owner("a"), String::new(), 1)
+}
+
+/// As large as a card gets: every list full, every text and every number at its longest.
+pub(crate) fn largest_card() -> Card {
+    let text = "x".repeat(65);
+    let ack = BindingAck { tid: u32::MAX, result: BindingResult::Rejected };
+    let leg =
+        |state| Leg { to: msisdn("861064812345678"), attempt: u8::MAX, state, message_id: text.clone() };
+    let taken = LegState::Taken { at: u64::MAX, silent_at: u64::MAX };
+    let target = long_subscription();
+    let result = Answer::Result { tid: u32::MAX, status: WriteStatus::Refused };
+    let owed = |answer| Owed { answer, to: target.msisdn };
+    Card {
+        id: card_id(0xFF),
+        owner: owner(&"o".repeat(64)),
+        eid: Some(eid()),
+        iccid: Some(iccid()),
+        profile: text.clone(),
+        kvn: 255,
+        preset: Some(target.clone()),
+        current: Some(target.clone()),
+        previous: Some(target.clone()),
+        counters: vec![Counter { scope: text.clone(), last: u64::MAX, epoch: u64::MAX }; 16],
+        mo: MoWindow { highest: u64::MAX, seen: vec![(0xFF_FFFF_FFFF, u64::MAX); 64].into() },
+        binding: Some(Binding { imei: imei(), since: u64::MAX, mo_cntr: u64::MAX, answered: ack }),
+        last_tid: u32::MAX,
+        active: Some(Active {
+            order: Order {
+                id: write_id(0xFF),
+                imei: imei(),
+                target: target.clone(),
+                deadline: u64::MAX,
+                seq: u32::MAX,
+            },
+            tid: u32::MAX,
+            state: WriteState::Ended(End::Unresolved),
+            since: u64::MAX,
+            not_before: u64::MAX,
+            cntr: Some(Cntr::MAX),
+            handed_out: true,
+            accepted: true,
+            resent: u32::MAX,
+            polls: u8::MAX,
+            cancel: true,
+            hold: Some(Hold::WrongDevice),
+        }),
+        queue: vec![write_id(0xFF); 8],
+        outstanding: Some(Outstanding {
+            purpose: Purpose::Poll,
+            cntr: Cntr::MAX,
+            legs: vec![leg(taken), leg(taken)],
+            repeated: true,
+            low_at: Some(u64::MAX),
+            acknowledges: Some(ack),
+        }),
+        notice: Some(Notice { cntr: Cntr::MAX, leg: leg(taken), says: result }),
+        owed: vec![owed(Answer::Binding(ack)), owed(result)],
+        unsettled: vec![Unsettled { write: write_id(0xFF), tid: u32::MAX, target: target.clone() }; 4],
+        last_result: Some((u32::MAX, write_id(0xFF))),
+        woken_at: u64::MAX,
+        repeated_at: u64::MAX,
+        resync: true,
+        resynced_at: u64::MAX,
+        seq: u64::MAX,
+    }
+}
+
+pub(crate) fn full_write() -> Write {
+    Write {
+        id: write_id(0xA1),
+        owner: owner("acme"),
+        imei: imei(),
+        target: long_subscription(),
+        client_order_id: Some("order 17".to_owned()),
+        created: NOW,
+        updated: NOW + 1,
+        deadline: NOW + 2,
+        state: WriteState::Ended(End::RolledBack),
+        reason: Some("card_detail: 05".to_owned()),
+        hold: Some(Hold::WrongDevice),
+        card: Some(card_id(0xCA)),
+        tid: Some(7),
+        cntr: Some(40),
+        resent: 3,
+        cancel: true,
+        seq: 5,
+        written_at: Some(NOW + 3),
+        ended_at: Some(NOW + 4),
+    }
+}
+
+pub(crate) fn minimal_write() -> Write {
+    Write {
+        id: write_id(1),
+        owner: owner("a"),
+        imei: imei(),
+        target: short_subscription(),
+        client_order_id: None,
+        created: 0,
+        updated: 0,
+        deadline: 0,
+        state: WriteState::Waiting,
+        reason: None,
+        hold: None,
+        card: None,
+        tid: None,
+        cntr: None,
+        resent: 0,
+        cancel: false,
+        seq: 0,
+        written_at: None,
+        ended_at: None,
+    }
+}
+
+pub(crate) fn full_device() -> Device {
+    let waiting = vec![write_id(0xA1), write_id(0xA2)];
+    Device { imei: imei(), card: Some(card_id(0xCA)), since: NOW, waiting }
+}
+
+pub(crate) fn minimal_device() -> Device {
+    Device { imei: imei(), card: None, since: 0, waiting: vec![] }
+}
+
+pub(crate) fn claim_of_write() -> Claim {
+    Claim { holder: Holder::Write(write_id(0xA1)) }
+}
+
+pub(crate) fn claim_of_card() -> Claim {
+    Claim { holder: Holder::Card(card_id(0xCA)) }
+}
+
+pub(crate) fn full_idempotency() -> IdempotencyKey {
+    IdempotencyKey { write: write_id(0xA1), body_digest: [0xD1; 32], at: NOW }
+}
+
+pub(crate) fn minimal_idempotency() -> IdempotencyKey {
+    IdempotencyKey { write: write_id(0), body_digest: [0; 32], at: 0 }
+}
+
+pub(crate) fn full_sealed_parts() -> SealedParts {
+    let parts = vec![vec![0x07, 0x00, 0x03, 0x01, 0x02, 0x01, 0x70, 0x00], vec![0x05, 0x00, 0x03]];
+    SealedParts { kvn: 15, spi1: 0x16, spi2: 0x19, tar: [0xB0, 0x00, 0x01], parts }
+}
+
+pub(crate) fn minimal_sealed_parts() -> SealedParts {
+    SealedParts { kvn: 0, spi1: 0, spi2: 0, tar: [0; 3], parts: vec![] }
+}
+
+pub(crate) fn full_fact() -> FactRecord {
+    FactRecord {
+        at: NOW,
+        owner: owner("acme"),
+        kind: "write.effective".to_owned(),
+        card: Some(card_id(0xCA)),
+        seq: 99,
+        write: Some((write_id(0xA1), 5)),
+        imei: Some(imei()),
+        detail: "to 123".to_owned(),
+    }
+}
+
+pub(crate) fn minimal_fact() -> FactRecord {
+    FactRecord {
+        at: 0,
+        owner: owner("a"),
+        kind: String::new(),
+        card: None,
+        seq: 0,
+        write: None,
+        imei: None,
+        detail: String::new(),
+    }
+}
+
+pub(crate) fn full_outbox() -> OutboxRecord {
+    OutboxRecord { fact: full_fact(), attempts: 3, not_before: NOW + 1, first_tried: NOW + 2 }
+}
+
+pub(crate) fn minimal_outbox() -> OutboxRecord {
+    OutboxRecord { fact: minimal_fact(), attempts: 0, not_before: 0, first_tried: 0 }
+}
+
+pub(crate) fn full_stray() -> StrayRecord {
+    StrayRecord {
+        at: NOW,
+        link: "east".to_owned(),
+        source: "+447797704848".to_owned(),
+        destination: "4455".to_owned(),
+        reason: "no card has this number".to_owned(),
+        user_data: vec![0x02, 0x70, 0x00, 0xFF],
+    }
+}
+
+pub(crate) fn minimal_stray() -> StrayRecord {
+    let empty = String::new;
+    StrayRecord {
+        at: 0,
+        link: empty(),
+        source: empty(),
+        destination: empty(),
+        reason: empty(),
+        user_data: vec![],
+    }
+}
+
+pub(crate) fn full_inbox() -> InboxRecord {
+    InboxRecord::DeviceMoved { imei: imei(), to: card_id(0xCA) }
+}
+
+pub(crate) fn minimal_inbox() -> InboxRecord {
+    InboxRecord::DeviceMoved { imei: imei(), to: card_id(0) }
+}
+
+pub(crate) fn full_api_key() -> ApiKey {
+    ApiKey {
+        id: "key_17".to_owned(),
+        owner: owner("acme"),
+        digest: [0xD1; 32],
+        created: NOW,
+        revoked: true,
+        name: "warehouse".to_owned(),
+    }
+}
+
+pub(crate) fn minimal_api_key() -> ApiKey {
+    ApiKey {
+        id: String::new(),
+        owner: owner("a"),
+        digest: [0; 32],
+        created: 0,
+        revoked: false,
+        name: String::new(),
+    }
+}
+
+pub(crate) fn full_part_set() -> PartSet {
+    PartSet { total: 3, parts: vec![(3, vec![0x33; 3]), (1, vec![])], created: NOW, done: true }
+}
+
+pub(crate) fn minimal_part_set() -> PartSet {
+    PartSet { total: 0, parts: vec![], created: 0, done: false }
+}
