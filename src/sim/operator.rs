@@ -253,7 +253,9 @@ impl Operator {
     fn happen(&mut self, planned: (u64, u64), event: Event) {
         match event {
             Event::PowerOn(terminal, run) if self.is_current(terminal, run) => self.power_on(terminal),
-            Event::Attach(terminal, run, imsi) if self.is_current(terminal, run) => self.attach(terminal, imsi),
+            Event::Attach(terminal, run, imsi) if self.is_current(terminal, run) => {
+                self.attach(terminal, imsi)
+            }
             Event::Status(terminal, run) if self.is_current(terminal, run) => {
                 self.plan(self.latencies.status_ms, Event::Status(terminal, run));
                 self.with(terminal, Terminal::status);
@@ -305,7 +307,9 @@ impl Operator {
                     self.hlr.detach(terminal);
                     self.plan(self.latencies.attach_ms, Event::Attach(terminal, run, imsi));
                 }
-                Action::Submit(tpdu) => self.plan(self.latencies.mo_ms, Event::Submitted(terminal, run, tpdu)),
+                Action::Submit(tpdu) => {
+                    self.plan(self.latencies.mo_ms, Event::Submitted(terminal, run, tpdu))
+                }
                 Action::Restart => {
                     let run = self.next_run(terminal);
                     self.plan(self.latencies.restart_ms, Event::PowerOn(terminal, run));

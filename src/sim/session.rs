@@ -15,8 +15,8 @@ use crate::sim::operator::{Input, Output};
 use crate::sim::shell::{EsmeAccount, Request, SimConfig};
 use crate::sim::smsc::{DeliveryId, EsmeId};
 use crate::smpp::{
-    Bind, CloseReason, CommandStatus, End, Event, MessageId, Role, Session, SessionConfig, SystemId, UnansweredBind,
-    UnansweredSm,
+    Bind, CloseReason, CommandStatus, End, Event, MessageId, Role, Session, SessionConfig, SystemId,
+    UnansweredBind, UnansweredSm,
 };
 
 /// submit_sm without an answer, above which nothing is read.
@@ -152,7 +152,7 @@ impl Server<'_> {
     }
 
     async fn bind(&mut self, unanswered: UnansweredBind, bind: &Bind) {
-        let status = match self.account(bind) {
+        let status = match account(self.config, bind) {
             Ok(account) => match self.to_session.take() {
                 Some(outputs) => {
                     let input = Input::Bound {
@@ -172,17 +172,6 @@ impl Server<'_> {
         };
         let system_id = SystemId::new(self.config.system_id.as_bytes()).unwrap_or_default();
         self.session.answer_bind(unanswered, status, system_id);
-    }
-
-    fn account(&self, bind: &Bind) -> Result<&EsmeAccount, CommandStatus> {
-        let account = self
-            .config
-            .accounts
-            .iter()
-            .find(|account| account.system_id.as_bytes() == bind.system_id.as_bytes())
-            .ok_or(CommandStatus::ESME_RINVSYSID)?;
-        let genuine = account.password.expose_secret().as_bytes() == bind.password.as_bytes();
-        if genuine { Ok(account) } else { Err(CommandStatus::ESME_RINVPASWD) }
     }
 
     async fn handle_output(&mut self, output: Output) {
@@ -208,6 +197,17 @@ impl Server<'_> {
     async fn tell(&self, input: Input) {
         let _ = self.operator.send(Request::Input(input)).await;
     }
+}
+
+/// The account that this bind proves to be of.
+fn account<'a>(config: &'a SimConfig, bind: &Bind) -> Result<&'a EsmeAccount, CommandStatus> {
+    let account = config
+        .accounts
+        .iter()
+        .find(|account| account.system_id.as_bytes() == bind.system_id.as_bytes())
+        .ok_or(CommandStatus::ESME_RINVSYSID)?;
+    let genuine = account.password.expose_secret().as_bytes() == bind.password.as_bytes();
+    if genuine { Ok(account) } else { Err(CommandStatus::ESME_RINVPASWD) }
 }
 
 fn now() -> std::time::Instant {

@@ -10,7 +10,8 @@ use chrono::DateTime;
 
 use crate::identity::Msisdn;
 use crate::smpp::{
-    Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, Tlvs, tag, time,
+    Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, Tlvs,
+    tag, time,
 };
 
 /// One bound session of an ESME.
@@ -193,8 +194,12 @@ impl Smsc {
     /// A session is gone: what it had not answered goes out again, on another session or later.
     pub(super) fn unbound(&mut self, now_ms: u64, id: EsmeId) {
         self.esmes.remove(&id);
-        let lost: Vec<_> =
-            self.deliveries.iter().filter(|(_, delivery)| delivery.at == Some(id)).map(|(id, _)| *id).collect();
+        let lost: Vec<_> = self
+            .deliveries
+            .iter()
+            .filter(|(_, delivery)| delivery.at == Some(id))
+            .map(|(id, _)| *id)
+            .collect();
         for delivery in lost {
             self.answered(now_ms, delivery, None);
         }
@@ -333,6 +338,10 @@ impl Smsc {
 
     /// The next deliver_sm that can go out now.
     pub(super) fn poll_delivery(&mut self, now_ms: u64) -> Option<(EsmeId, DeliveryId, Sm)> {
+        let room = |esme: &Esme| esme.delivers && esme.in_flight < self.config.deliver_window;
+        if !self.esmes.values().any(room) {
+            return None;
+        }
         let (due, id, at) = self
             .waiting
             .iter()
@@ -395,10 +404,9 @@ impl Smsc {
                     Recipient::SystemId(system_id) => esme.system_id == *system_id,
                 }
         };
-        let later = self.esmes.range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
-        later
-            .chain(self.esmes.range(..=self.last_served))
-            .find_map(|(id, esme)| serves(esme).then_some(*id))
+        let later =
+            self.esmes.range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
+        later.chain(self.esmes.range(..=self.last_served)).find_map(|(id, esme)| serves(esme).then_some(*id))
     }
 
     /// Takes the head out of a queue and tells whoever asked.
@@ -533,7 +541,10 @@ mod tests {
         let (at, _, sm) = smsc.poll_delivery(1_700_000_002_000).unwrap();
         assert_eq!(at, ESME);
         let receipt = receipt::parse(&sm).unwrap();
-        assert_eq!((receipt.message_id.to_str_lossy().as_ref(), receipt.state), (id.as_str(), MessageState::DELIVERED));
+        assert_eq!(
+            (receipt.message_id.to_str_lossy().as_ref(), receipt.state),
+            (id.as_str(), MessageState::DELIVERED)
+        );
         assert!(smsc.poll_delivery(1_700_000_002_000).is_none());
         assert_eq!((smsc.totals().submits, smsc.totals().delivered), (2, 2));
     }
@@ -556,7 +567,8 @@ mod tests {
 
     #[test]
     fn refusals_of_submit_sm() {
-        let mut smsc = smsc(SmscConfig { submit_rate_max: Some(2), mt_queue_max: 3, ..SmscConfig::default() });
+        let mut smsc =
+            smsc(SmscConfig { submit_rate_max: Some(2), mt_queue_max: 3, ..SmscConfig::default() });
         let good = sm(RegisteredDelivery::NONE);
         assert_eq!(smsc.submit(0, ESME, &good, |_| false), Err(CommandStatus::ESME_RINVDSTADR));
         assert!(submit(&mut smsc, 10, &good).is_ok());

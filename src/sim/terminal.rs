@@ -186,7 +186,12 @@ impl Terminal {
             let mut objects = Vec::new();
             put(&mut objects, tag::EVENT_LIST, true, &[0x03]);
             put(&mut objects, tag::DEVICE_IDENTITIES, true, &[TERMINAL, UICC]);
-            put(&mut objects, tag::LOCATION_STATUS, true, &[if in_service { STATUS_NORMAL } else { STATUS_NONE }]);
+            put(
+                &mut objects,
+                tag::LOCATION_STATUS,
+                true,
+                &[if in_service { STATUS_NORMAL } else { STATUS_NONE }],
+            );
             if in_service {
                 put(&mut objects, tag::LOCATION_INFORMATION, true, &LOCATION);
             }
@@ -247,7 +252,8 @@ impl Terminal {
         let [_, kind, qualifier] = details;
         match (kind, qualifier) {
             (SET_UP_EVENT_LIST, _) => {
-                self.wants_location = find(&objects, tag::EVENT_LIST).is_some_and(|events| events.contains(&0x03));
+                self.wants_location =
+                    find(&objects, tag::EVENT_LIST).is_some_and(|events| events.contains(&0x03));
                 self.respond(details, PERFORMED, None);
             }
             (PROVIDE_LOCAL_INFORMATION, 0x01) => {
@@ -337,7 +343,9 @@ impl Terminal {
 }
 
 /// Command details and data objects of a proactive command.
-fn proactive(command: &[u8]) -> Option<(CommandDetails, Vec<crate::ota::comprehension_tlv::ComprehensionTlv<'_>>)> {
+fn proactive(
+    command: &[u8],
+) -> Option<(CommandDetails, Vec<crate::ota::comprehension_tlv::ComprehensionTlv<'_>>)> {
     let (command, _) = read_ber(command).ok()?;
     let objects = read_all(command.value).ok()?;
     let details = find(&objects, tag::COMMAND_DETAILS)?.try_into().ok()?;

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::applet::{
-    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult,
-    WriteStatus,
+    BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard,
+    WriteResult, WriteStatus,
 };
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
 use crate::sim::card::files::{Files, SubscriptionFiles};
@@ -109,7 +109,6 @@ struct Write {
     former: Option<SubscriptionFiles>,
     blank_before: bool,
     refresh: u8,
-    mt_counter: u64,
     results_left: u32,
     acknowledged: bool,
 }
@@ -163,6 +162,8 @@ pub(super) struct Applet {
     bound: bool,
     binding_tid: u32,
     bindings_sent: u64,
+    /// CNTR of the last command that was taken.
+    mt_counter: u64,
     write: Option<Write>,
     executed: BTreeMap<u32, u32>,
     session: Session,
@@ -178,6 +179,7 @@ impl Applet {
             bound: false,
             binding_tid: 0,
             bindings_sent: 0,
+            mt_counter: 0,
             write: None,
             executed: BTreeMap::new(),
             session: Session::default(),
@@ -255,13 +257,20 @@ impl Applet {
     }
 
     /// A secured command for the applet; gives the data of its PoR.
-    pub(super) fn command(&mut self, message: Message, cntr: u64, mo_counter: u64, files: &Files) -> Option<Message> {
+    pub(super) fn command(
+        &mut self,
+        message: Message,
+        cntr: u64,
+        mo_counter: u64,
+        files: &Files,
+    ) -> Option<Message> {
+        self.mt_counter = cntr;
         match message {
             Message::BindingResponse(response) => {
                 self.binding_answered(response.tid, response.result);
                 None
             }
-            Message::WriteCard(order) => Some(Message::WriteResult(self.write_card(&order, cntr, files))),
+            Message::WriteCard(order) => Some(Message::WriteResult(self.write_card(&order, files))),
             Message::ResultAck(ack) => {
                 if let Some(write) = &mut self.write
                     && write.tid == ack.tid
@@ -402,7 +411,7 @@ impl Applet {
     }
 
     /// Accepts, refuses, or says again what became of a write. The same transaction is never carried out twice.
-    fn write_card(&mut self, order: &WriteCard, cntr: u64, files: &Files) -> WriteResult {
+    fn write_card(&mut self, order: &WriteCard, files: &Files) -> WriteResult {
         if let Some(BindingAck { tid, result }) = order.binding_ack {
             self.binding_answered(tid, result);
         }
@@ -424,7 +433,7 @@ impl Applet {
             } else {
                 detail::NONE
             };
-            self.take_up(order, cntr, why, files);
+            self.take_up(order, why, files);
             if why == detail::NONE { (WriteStatus::Accepted, why) } else { (WriteStatus::Refused, why) }
         });
         WriteResult {
@@ -434,11 +443,11 @@ impl Applet {
             imei: imei.unwrap_or(order.imei),
             status,
             detail: why,
-            mt_counter: cntr,
+            mt_counter: self.mt_counter,
         }
     }
 
-    fn take_up(&mut self, order: &WriteCard, cntr: u64, why: u8, files: &Files) {
+    fn take_up(&mut self, order: &WriteCard, why: u8, files: &Files) {
         let accepted = why == detail::NONE;
         let blank_before = files.imsi().is_none();
         self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
@@ -451,7 +460,6 @@ impl Applet {
             former: (order.rollback && !blank_before).then(|| files.subscription()),
             blank_before,
             refresh: order.refresh.qualifier(),
-            mt_counter: cntr,
             results_left: self.timing.results_max,
             acknowledged: false,
         });
@@ -528,7 +536,7 @@ impl Applet {
             imei: self.session.imei.or(self.imei)?,
             status: status_of(write.state),
             detail: write.detail,
-            mt_counter: write.mt_counter,
+            mt_counter: self.mt_counter,
         })
     }
 

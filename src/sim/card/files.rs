@@ -183,7 +183,11 @@ impl Files {
             _ => return Err(Status::WRONG_P1_P2),
         }
         // P2 0C: no data wanted; otherwise the control parameters wait for GET RESPONSE.
-        if command.p2 & 0x0C == 0x0C { Ok(Answer::ok()) } else { Ok(Answer::data(self.control_parameters(*selection))) }
+        if command.p2 & 0x0C == 0x0C {
+            Ok(Answer::ok())
+        } else {
+            Ok(Answer::data(self.control_parameters(*selection)))
+        }
     }
 
     /// READ BINARY (TS 102 221 §11.1.3).
@@ -195,7 +199,11 @@ impl Files {
     }
 
     /// UPDATE BINARY (TS 102 221 §11.1.4).
-    pub(super) fn update_binary(&mut self, selection: Selection, command: &Command<'_>) -> Result<Answer, Status> {
+    pub(super) fn update_binary(
+        &mut self,
+        selection: Selection,
+        command: &Command<'_>,
+    ) -> Result<Answer, Status> {
         self.transparent(selection)?;
         let file = self.selected_for_update(selection)?;
         let octets = file.records.first_mut().ok_or(Status::NO_FILE_SELECTED)?;
@@ -219,7 +227,11 @@ impl Files {
     }
 
     /// UPDATE RECORD (TS 102 221 §11.1.6), absolute mode only.
-    pub(super) fn update_record(&mut self, selection: Selection, command: &Command<'_>) -> Result<Answer, Status> {
+    pub(super) fn update_record(
+        &mut self,
+        selection: Selection,
+        command: &Command<'_>,
+    ) -> Result<Answer, Status> {
         let record = record_index(self.selected(selection)?, command)?;
         let file = self.selected_for_update(selection)?;
         let octets = file.records.get_mut(record).ok_or(Status::RECORD_NOT_FOUND)?;
@@ -272,11 +284,17 @@ impl Files {
     }
 
     fn octets(&self, id: FileId) -> Vec<u8> {
-        self.0.iter().find(|file| file.id == id).and_then(|file| file.records.first()).cloned().unwrap_or_default()
+        self.0
+            .iter()
+            .find(|file| file.id == id)
+            .and_then(|file| file.records.first())
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn put(&mut self, id: FileId, octets: Vec<u8>) {
-        if let Some(record) = self.0.iter_mut().find(|file| file.id == id).and_then(|file| file.records.first_mut())
+        if let Some(record) =
+            self.0.iter_mut().find(|file| file.id == id).and_then(|file| file.records.first_mut())
         {
             *record = octets;
         }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use crate::ota::{
-    Cntr, CommandHeader, CounterMode, KeySet, OpenError, OpenedCommand, PorRequest, ResponseHeader, Rsc, SealError,
-    Spi1, Spi2, Tar, command, response,
+    Cntr, CommandHeader, CounterMode, KeySet, OpenError, OpenedCommand, PorRequest, ResponseHeader, Rsc,
+    SealError, Spi1, Spi2, Tar, command, response,
 };
 
 /// The write applet's address for commands to the card.
@@ -81,7 +81,9 @@ impl Secured {
         }
         let opened = match command::open(packet, &self.keys) {
             Ok(opened) => opened,
-            Err(OpenError::BadChecksum | OpenError::LevelMismatch { .. }) => return refuse(self, Rsc::CHECK_FAILED),
+            Err(OpenError::BadChecksum | OpenError::LevelMismatch { .. }) => {
+                return refuse(self, Rsc::CHECK_FAILED);
+            }
             Err(OpenError::BlockLength { .. } | OpenError::Padding { .. }) => {
                 return refuse(self, Rsc::CIPHERING_ERROR);
             }
@@ -235,7 +237,10 @@ mod tests {
         not_whole.pop();
         not_whole[1] -= 1;
         assert_eq!(refused(card.receive(&not_whole)), (Rsc::CIPHERING_ERROR, false));
-        assert!(matches!(card.receive(&good(1, b"x")), Verdict::Execute(_)), "none of these moved the counter");
+        assert!(
+            matches!(card.receive(&good(1, b"x")), Verdict::Execute(_)),
+            "none of these moved the counter"
+        );
     }
 
     #[test]

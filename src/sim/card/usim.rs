@@ -98,7 +98,8 @@ mod tests {
         let mut restored = Hlr::new(secret);
         restored.provision(imsi, "861064812345678".parse().unwrap());
         let stale = restored.challenge(&imsi, [4; 16]).unwrap();
-        let Ok(Authentication::Synchronise(answer)) = usim.authenticate(&imsi, &data(stale.rand, stale.autn)) else {
+        let Ok(Authentication::Synchronise(answer)) = usim.authenticate(&imsi, &data(stale.rand, stale.autn))
+        else {
             panic!("the sequence number is not new");
         };
         let auts: [u8; 14] = answer.data[2..].try_into().unwrap();
