@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::api::EndpointConfig;
+use crate::api::webhook::EndpointConfig;
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;

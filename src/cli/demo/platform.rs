@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use super::Progress;
 use super::stage::{Stage, owner};
-use crate::api::EndpointConfig;
+use crate::api::webhook::EndpointConfig;
 use crate::cli::sample::{Sample, device_imei};
 use crate::identity::Imei;
 use crate::world::{Rng, SystemRng};

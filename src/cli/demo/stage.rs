@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::webhook::{Surroundings, WebhookConfig, Webhooks};
-use crate::api::{self, ApiConfig, ApiMetrics, ApiState, EndpointConfig};
+use crate::api::webhook::{EndpointConfig, Surroundings, WebhookConfig, Webhooks};
+use crate::api::{self, ApiConfig, ApiMetrics, ApiState};
 use crate::card::{Owner, Profile, Timers};
 use crate::cli::sample::{Sample, device_imei};
 use crate::config::APPLET_PROFILE;
