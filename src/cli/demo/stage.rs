@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::webhook::{EndpointConfig, Surroundings, WebhookConfig, Webhooks};
+use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
 use crate::api::{self, ApiConfig, ApiMetrics, ApiState};
 use crate::card::{Owner, Profile, Timers};
 use crate::cli::sample::{Sample, device_imei};
@@ -74,7 +74,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the HTTP API")?;
         let address = listener.local_addr()?;
         let (stop, metrics) = (CancellationToken::new(), Arc::new(ApiMetrics::default()));
-        let around = Surroundings { store, clock, rng, metrics: metrics.clone() };
+        let around = webhook::World { store, clock, rng, metrics: metrics.clone() };
         let webhooks = Webhooks::start(&around, &WebhookConfig::default(), &[endpoint], &stop)?;
         tokio::spawn(webhooks.follow(gateway.clone()));
         let state = ApiState::new(gateway.clone(), &ApiConfig::default(), metrics);
