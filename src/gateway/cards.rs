@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::applet::BindingRequest;
 use crate::card::{
-    Bound, Card, CardId, DeviceView, End, Event, FromCard, Order, Refused, Step, Submission, WriteId,
+    Bound, Card, CardId, DeviceView, End, Event, Fact, FromCard, Order, Refused, Step, Submission, WriteId,
     WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
@@ -21,7 +21,7 @@ use crate::store::{
 };
 
 use super::Gateway;
-use super::changes::{TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
+use super::changes::{TIMER_OF_CARD, TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
 use super::render::{RenderError, render};
 
 /// How often a job is applied again after it lost against a concurrent change.
@@ -38,6 +38,8 @@ pub(super) enum Input {
     Order(Box<OrderInput>),
     /// A write is withdrawn by its owner or by its deadline.
     Withdraw { write: WriteId, end: End },
+    /// Time has come.
+    Timer { key: Key },
     /// A consequence of what happened to another card.
     Inbox { key: Key, record: InboxRecord },
 }
@@ -92,6 +94,13 @@ pub(super) enum CardError {
     Envelope(#[from] EnvelopeError),
     #[error(transparent)]
     Render(#[from] RenderError),
+}
+
+impl CardError {
+    /// Whether the same may well succeed a moment later; otherwise only an operator can help.
+    pub(super) const fn passes(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Contended | Self::Stopping)
+    }
 }
 
 /// A guarded record as it was read: its version, 0 where there is none.
@@ -165,7 +174,7 @@ impl Gateway {
             Input::Binding { request, .. } => (Some(request.imei), None),
             Input::Order(order) => (Some(order.write.imei), None),
             Input::Withdraw { write, .. } => (None, Some(*write)),
-            Input::Event(_) | Input::Inbox { .. } => (None, None),
+            Input::Event(_) | Input::Timer { .. } | Input::Inbox { .. } => (None, None),
         };
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
         wanted.extend(about_device.map(|imei| keys::device(imei.key())));
@@ -184,6 +193,7 @@ impl Gateway {
         writes.read(self, named.into_iter().flatten()).await?;
 
         // Apply.
+        let mut reset_timer = false;
         let event = match input {
             Input::Event(event) => event.clone(),
             Input::Binding { cntr, digest, from, request } => {
@@ -203,20 +213,29 @@ impl Gateway {
                 }
                 _ => Event::Tick,
             },
+            Input::Timer { key } => {
+                let stands = card.due(&terms).map(|due| timer(id.octets(), due));
+                if stands.as_ref() != Some(key) {
+                    // Put off, or set under other waits: from here on the timer follows from the card again.
+                    commit.delete(key.clone());
+                    reset_timer = true;
+                }
+                Event::Tick
+            }
             Input::Inbox { key, record: InboxRecord::DeviceMoved { imei, to } } => {
                 commit.delete(key.clone());
                 Event::DeviceMoved { imei: *imei, to: *to }
             }
         };
         let next = next.and_then(|id| writes.get(id)).map(Write::order);
-        let step = apply(&card, event, next, &terms, now);
+        let mut step = apply(&card, event, next, &terms, now);
         let order = match input {
             Input::Order(order) if step.refused.is_none() => Some(order),
             _ => None,
         };
         if !step.changed && commit.ops.is_empty() && order.is_none() {
             // "Nothing changed" is an answer too: what it rests on must be durable (I2).
-            store.durable(read.seq).await?;
+            store.durable(read.seq.max(writes.seq)).await?;
             let write = about_write.and_then(|id| writes.get(id)).cloned();
             return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write }));
         }
@@ -224,9 +243,22 @@ impl Gateway {
         // Seal.
         let card_keys = card_keys.as_deref().unwrap_or_default();
         for seal in &step.seal {
-            let parts = render(&*self.0.world.vault, &card, card_keys, profile, seal).await?;
-            let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
-            commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
+            match render(&*self.0.world.vault, &card, card_keys, profile, seal).await {
+                Ok(parts) => {
+                    let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
+                    commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
+                }
+                // It never can be made. What came from the card counts all the same; the packet stays without octets,
+                // and its turn in the lane finds that out as a refusal.
+                Err(error) if error.is_final() => {
+                    tracing::error!(card = %id, cntr = %seal.cntr, %error, "a packet cannot be made");
+                    step.card.seq += 1;
+                    let detail = format!("packet {} cannot be made: {error}", seal.cntr);
+                    let seq = step.card.seq;
+                    step.facts.push(Fact { kind: "card.hint".to_owned(), seq, write: None, detail });
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
 
         // Commit.
@@ -256,6 +288,9 @@ impl Gateway {
         Stored::expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
         self.put_indexes(&mut commit, &card, &step.card, &terms);
+        if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
+            commit.put(timer(id.octets(), due), Unguarded::encode(&[TIMER_OF_CARD]));
+        }
         match store.commit(commit).await {
             Ok(_) => {}
             Err(CommitError::Conflict(key)) => {
@@ -270,6 +305,9 @@ impl Gateway {
 
         // Act.
         self.after(&step, &terms, &card);
+        if let Some(order) = order {
+            self.signal_timer(order.write.deadline);
+        }
         let write = match input {
             Input::Order(order) => writes.get(order.write.id).cloned(),
             _ => about_write.and_then(|id| writes.get(id)).cloned(),
@@ -335,8 +373,9 @@ impl Gateway {
     fn after(&self, step: &Step, terms: &crate::card::Terms<'_>, before: &Card) {
         let inner = &self.0;
         for (number, _) in step.card.lanes() {
-            if let Some(route) = inner.routes.of(&step.card.owner, &number) {
-                self.signal_lane(route);
+            match inner.routes.of(&step.card.owner, &number) {
+                Some(route) => self.signal_lane(route),
+                None => tracing::warn!(card = %step.card.id, %number, "no route serves this number"),
             }
         }
         if let Some(due) = step.card.due(terms)
@@ -345,10 +384,10 @@ impl Gateway {
             self.signal_timer(due);
         }
         if !step.facts.is_empty() {
-            inner.outbox.notify_waiters();
+            inner.outbox.notify_one();
         }
-        if let Some(moved_from) = step.bound.as_ref().and_then(|bound| bound.moved_from) {
-            self.spawn(self.clone().take_up_inbox(moved_from));
+        if step.bound.as_ref().is_some_and(|bound| bound.moved_from.is_some()) {
+            inner.inbox.notify_one();
         }
         for fact in &step.facts {
             inner.metrics.count_fact(&fact.kind);
@@ -386,15 +425,16 @@ impl Gateway {
 
 /// Puts a new write with its claims, its idempotency key and the timer of its deadline.
 fn put_order(commit: &mut Commit, order: &OrderInput, claimed: &mut Vec<(Option<&'static str>, Key)>) {
-    for (field, key) in claims(&order.write.target) {
-        commit.expect_absent(key.clone());
-        commit.put(key.clone(), claimed_by(&order.write));
-        claimed.push((Some(field), key));
-    }
+    // First: the same order twice at once is the same order, not one that takes the numbers of the other.
     if let Some((key, record)) = &order.idempotency {
         commit.expect_absent(key.clone());
         commit.put(key.clone(), Guarded::encode(1, &encode_idempotency(record)));
         claimed.push((None, key.clone()));
+    }
+    for (field, key) in claims(&order.write.target) {
+        commit.expect_absent(key.clone());
+        commit.put(key.clone(), claimed_by(&order.write));
+        claimed.push((Some(field), key));
     }
     let deadline = timer(order.write.id.octets(), order.write.deadline);
     commit.put(deadline, Unguarded::encode(&[TIMER_OF_WRITE]));
@@ -423,7 +463,12 @@ pub(super) fn put_device(commit: &mut Commit, version: u64, device: &Device) {
 
 /// The writes that a job reads and changes.
 #[derive(Default)]
-struct Writes(Vec<(u64, Write, bool)>);
+struct Writes {
+    /// Each with the version that is stored and whether it is to be put.
+    writes: Vec<(u64, Write, bool)>,
+    /// What must be durable before anything that was read here may leave.
+    seq: Seq,
+}
 
 impl Writes {
     async fn read(&mut self, gateway: &Gateway, ids: impl Iterator<Item = WriteId>) -> Result<(), CardError> {
@@ -434,30 +479,31 @@ impl Writes {
     }
 
     async fn ensure(&mut self, gateway: &Gateway, id: WriteId) -> Result<(), CardError> {
-        if self.get(id).is_none()
-            && let (Some((version, write)), _) = gateway.read_write(id).await?
-        {
-            self.0.push((version, write, false));
+        if self.get(id).is_some() {
+            return Ok(());
         }
+        let (stored, seq) = gateway.read_write(id).await?;
+        self.seq = self.seq.max(seq);
+        self.writes.extend(stored.map(|(version, write)| (version, write, false)));
         Ok(())
     }
 
     fn add(&mut self, write: Write) {
-        self.0.push((0, write, true));
+        self.writes.push((0, write, true));
     }
 
     fn get(&self, id: WriteId) -> Option<&Write> {
-        self.0.iter().map(|(_, write, _)| write).find(|write| write.id == id)
+        self.writes.iter().map(|(_, write, _)| write).find(|write| write.id == id)
     }
 
     fn change(&mut self, id: WriteId) -> Option<&mut Write> {
-        let (_, write, changed) = self.0.iter_mut().find(|(_, write, _)| write.id == id)?;
+        let (_, write, changed) = self.writes.iter_mut().find(|(_, write, _)| write.id == id)?;
         *changed = true;
         Some(write)
     }
 
     fn put(&self, commit: &mut Commit) {
-        for (version, write, _) in self.0.iter().filter(|(_, _, changed)| *changed) {
+        for (version, write, _) in self.writes.iter().filter(|(_, _, changed)| *changed) {
             Stored::expect(commit, keys::write(write.id), *version);
             put_write(commit, *version, write);
         }

@@ -220,7 +220,7 @@ impl Gateway {
         match self.0.world.store.commit(commit).await {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 self.signal_timer(input.write.deadline);
                 Ok(Some(input.write))
             }
@@ -340,7 +340,7 @@ impl Gateway {
         match self.0.world.store.commit(commit).await {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 Ok(Some(write))
             }
             Err(CommitError::Conflict(_)) => Ok(None),
