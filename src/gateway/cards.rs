@@ -76,6 +76,8 @@ pub(super) enum CardError {
     NoSuchCard,
     #[error("the card's profile {0:?} is not configured")]
     NoProfile(String),
+    #[error("card keys: {0}")]
+    Keys(crate::vault::RecordError),
     #[error("the device is not bound to this card any more")]
     Moved,
     #[error("{0} is taken")]

@@ -90,7 +90,7 @@ impl Drop for Place {
 }
 
 impl Gateway {
-    /// Serves the lane of one route: for each free window slot of its link the next card.
+    /// Serves the lane of one route: one card after the other, as its link has free window slots.
     pub(super) async fn run_lane(self, route: KeyText, link: Link) {
         let traffic = Arc::new(Traffic::new());
         let mut page = VecDeque::new();
@@ -120,9 +120,10 @@ impl Gateway {
         page: &mut VecDeque<(CardId, Msisdn)>,
     ) -> Option<(OwnedSemaphorePermit, Slot, Place)> {
         let room = Arc::clone(&traffic.room).acquire_owned().await.ok()?;
-        let slot = link.slot().await.ok()?;
-        tokio::time::sleep_until(traffic.rests_until()).await;
         let place = self.next_in_lane(route, traffic, page).await;
+        tokio::time::sleep_until(traffic.rests_until()).await;
+        // Last: a slot that is kept may outlive its connection, and nothing counts as handed out to a dead link.
+        let slot = link.slot().await.ok()?;
         Some((room, slot, place))
     }
 

@@ -135,6 +135,9 @@ impl Gateway {
         order: NewOrder,
         idempotency: Option<Idempotency>,
     ) -> Result<Placed, OrderError> {
+        if self.0.closing.is_cancelled() {
+            return Err(OrderError::Busy);
+        }
         let now = self.now();
         let deadline = order.deadline.unwrap_or(now + self.0.config.timers.deadline_s * 1000);
         let idempotency = match idempotency {
@@ -277,6 +280,9 @@ impl Gateway {
     /// # Errors
     /// [`CancelError`].
     pub async fn cancel(&self, owner: &Owner, id: WriteId) -> Result<Write, CancelError> {
+        if self.0.closing.is_cancelled() {
+            return Err(CancelError::Busy);
+        }
         let (write, seq) = self.read_write(id).await?;
         let write = write.map(|(_, write)| write).filter(|write| write.owner == *owner);
         let write = write.ok_or(CancelError::NotFound)?;
