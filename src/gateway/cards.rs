@@ -12,9 +12,11 @@ use crate::card::{
     WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
+use crate::ota::Cntr;
 use crate::store::records::{
-    Device, IdempotencyKey, InboxRecord, RecordError, Write, decode_card, decode_device, decode_write,
-    encode_card, encode_device, encode_idempotency, encode_inbox, encode_sealed_parts, encode_write,
+    Device, IdempotencyKey, InboxRecord, RecordError, SealedParts, Write, decode_card, decode_device,
+    decode_sealed_parts, decode_write, encode_card, encode_device, encode_idempotency, encode_inbox,
+    encode_sealed_parts, encode_write,
 };
 use crate::store::{
     Commit, CommitError, EnvelopeError, Guarded, Key, KeyText, Seq, StoreError, Unguarded, keys,
@@ -416,6 +418,17 @@ impl Gateway {
         let read = self.0.world.store.get_one(keys::device(imei.key())).await?;
         let stored = guarded(read.value.as_ref(), decode_device)?;
         Ok((stored.map(|stored| (stored.version, stored.record)), read.seq))
+    }
+
+    /// Reads a packet as it was sealed.
+    pub(super) async fn sealed_parts(
+        &self,
+        card: CardId,
+        cntr: Cntr,
+    ) -> Result<Option<SealedParts>, CardError> {
+        let read = self.0.world.store.get_one(keys::SealedPartsKey { card, cntr }.key()).await?;
+        let Some(value) = read.value else { return Ok(None) };
+        Ok(Some(decode_sealed_parts(Unguarded::decode(&value)?)?))
     }
 
     /// Reads a card.

@@ -12,7 +12,6 @@ use crate::card::{CardId, Event, Submission, Submitted};
 use crate::identity::Msisdn;
 use crate::link::{Link, Slot, SubmitOutcome};
 use crate::smpp::{CommandStatus, RegisteredDelivery};
-use crate::store::records::decode_sealed_parts;
 use crate::store::{KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
@@ -222,17 +221,18 @@ impl Gateway {
         card: CardId,
         submission: &Submission,
     ) -> Submitted {
-        let key = keys::SealedPartsKey { card, cntr: submission.cntr }.key();
-        let value = match self.0.world.store.get_one(key).await {
-            Ok(read) => read.value,
-            // Nothing has left: later again.
-            Err(_) => return Submitted::Throttled,
-        };
-        let parts = value.and_then(|value| decode_sealed_parts(Unguarded::decode(&value).ok()?).ok());
-        let Some(parts) = parts else {
+        let parts = match self.sealed_parts(card, submission.cntr).await {
+            Ok(Some(parts)) => parts,
             // Where the card has moved on meanwhile it does not care; else they could never be made.
-            tracing::error!(%card, cntr = %submission.cntr, "no sealed parts for a packet in the lane");
-            return Submitted::Refused { status: "the packet could not be sealed".to_owned() };
+            Ok(None) => {
+                tracing::error!(%card, cntr = %submission.cntr, "no sealed parts for a packet in the lane");
+                return Submitted::Refused { status: "the packet could not be sealed".to_owned() };
+            }
+            // Nothing has left: later again.
+            Err(error) => {
+                tracing::warn!(%card, cntr = %submission.cntr, %error, "sealed parts could not be read");
+                return Submitted::Throttled;
+            }
         };
         let mut last_id = String::new();
         for (index, part) in parts.parts.into_iter().enumerate() {

@@ -11,7 +11,7 @@ use crate::applet::Message;
 use crate::card::{Card, CardId, Event, FromCard, ResponseData};
 use crate::identity::Msisdn;
 use crate::link::Delivery;
-use crate::ota::{Content, Spi1, UserData, command, response};
+use crate::ota::{Content, Spi1, Spi2, Tar, UserData, command, response};
 use crate::smpp::{Address, CommandStatus, MessageState, Sm, receipt};
 use crate::store::records::{StrayRecord, decode_card, encode_stray};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, Unguarded, keys};
@@ -224,10 +224,18 @@ impl Gateway {
                 without_profile = Some(card.profile.clone());
                 continue;
             };
-            let key = KeyRef { card: card.id, record: keys, kvn: card.kvn };
-            let asked = profile.mt.spi2_sms;
+            // The level is that of the stored command; where it is over already, the profile's.
+            let command = match &card.outstanding {
+                Some(packet) => self.sealed_parts(card.id, packet.cntr).await?,
+                None => None,
+            };
+            let (kvn, asked, tar) = command
+                .map_or((card.kvn, profile.mt.spi2_sms, profile.mt.tar), |command| {
+                    (command.kvn, Spi2(command.spi2), Tar(command.tar))
+                });
+            let key = KeyRef { card: card.id, record: keys, kvn };
             let Ok(opened) = self.0.world.vault.open_response(key, asked, packet).await else { continue };
-            if !opened.protected || opened.tar != profile.mt.tar {
+            if !opened.protected || opened.tar != tar {
                 continue;
             }
             let data = match Message::from_der(&opened.data) {

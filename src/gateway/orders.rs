@@ -128,7 +128,8 @@ impl Gateway {
     /// Takes an order; it is durable when this returns (I2).
     ///
     /// # Errors
-    /// [`OrderError`]; nothing was stored then.
+    /// [`OrderError`]. Nothing was stored then, except that after [`OrderError::Store`] nobody knows: the same order with
+    /// the same idempotency key finds out.
     pub async fn order(
         &self,
         owner: &Owner,

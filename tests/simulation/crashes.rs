@@ -12,6 +12,10 @@ use crate::{EFFECTIVE, UNRESOLVED, agree, sound};
 
 /// The seeds of a test, or the one that `AIRWRITE_SEED` asks for.
 fn seeds(count: u64) -> Vec<u64> {
+    if let Ok(r) = std::env::var("AIRWRITE_RANGE") {
+        let (a, b) = r.split_once("..").unwrap();
+        return (a.parse().unwrap()..b.parse().unwrap()).collect();
+    }
     let given = std::env::var("AIRWRITE_SEED").ok().map(|seed| vec![seed.parse().expect("a number")]);
     given.unwrap_or_else(|| (1..=count).collect())
 }
@@ -144,6 +148,11 @@ async fn storm(seed: u64) {
         assert_eq!(card.card.ef_imsi, current, "I7, seed {seed}: {platform:#?}\n{card:#?}");
         assert!(platform.queue.is_empty() && platform.active.is_none());
     }
+    let mut stats = std::collections::BTreeMap::<&str, u32>::new();
+    for id in &writes {
+        *stats.entry(scene.write(*id).await.state.name()).or_default() += 1;
+    }
+    eprintln!("STATS {stats:?} told {}", scene.told().await.len());
     for id in &writes {
         let write = scene.write(*id).await;
         assert_ne!(write.state, UNRESOLVED, "every card could be asked: {write:#?}");

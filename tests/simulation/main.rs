@@ -7,8 +7,10 @@
 //! | `network` | no service, refused REFRESH, a busy SMSC, a dead line, devices switched off |
 //! | `devices` | devices and cards that are changed for others |
 //! | `storage` | a store that fails or does not answer |
+//! | `by_hand` | messages that no simulated card sends |
 //! | `crashes` | all of it at random, with crashes |
 
+mod by_hand;
 mod crashes;
 mod devices;
 mod flow;

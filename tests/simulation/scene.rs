@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airwrite::card::{Card, Owner, Profile, Subscription, Timers, WriteId, WriteState};
+use airwrite::card::{Card, CardId, Owner, Profile, Subscription, Timers, WriteId, WriteState};
 use airwrite::cli::sample::{Sample, Target, device_imei, sample};
 use airwrite::gateway::import::{CardRow, Importer, import};
 use airwrite::gateway::{
@@ -22,7 +22,8 @@ use airwrite::store::records::{OutboxRecord, Write, decode_outbox};
 use airwrite::store::{KeyText, MemoryStore, Scan, Store, Unguarded, keys};
 use airwrite::vault::{MasterKey, SoftwareVault};
 use airwrite::world::{Clock, Rng, SeededRng, TokioClock};
-use tokio::sync::watch;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) const ENDPOINT: &str = "shop";
 
@@ -30,6 +31,8 @@ pub(crate) const ENDPOINT: &str = "shop";
 struct Line {
     sim: SimHandle,
     up: watch::Sender<bool>,
+    /// Takes the operator's end, where the test is the operator.
+    hand: Option<mpsc::UnboundedSender<DuplexStream>>,
 }
 
 impl Connector for Line {
@@ -41,7 +44,10 @@ impl Connector for Line {
             }
             let (ours, mut near) = tokio::io::duplex(16 * 1024);
             let (mut far, theirs) = tokio::io::duplex(16 * 1024);
-            self.sim.serve(theirs);
+            match &self.hand {
+                Some(hand) => hand.send(theirs).unwrap(),
+                None => self.sim.serve(theirs),
+            }
             tokio::spawn(async move {
                 tokio::select! {
                     biased;
@@ -65,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     /// More cards in devices, after those of the sample: as the test makes them of the sample.
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
+    /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
+    pub(crate) by_hand: bool,
 }
 
 impl Setup {
@@ -78,6 +86,7 @@ impl Setup {
             timers: Timers::default(),
             profile: profile(),
             more: |_| Vec::new(),
+            by_hand: false,
         }
     }
 }
@@ -87,6 +96,7 @@ pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     pub(crate) sample: Sample,
     pub(crate) store: Arc<MemoryStore>,
+    connections: mpsc::UnboundedReceiver<DuplexStream>,
     line: Arc<Line>,
     rng: Arc<SeededRng>,
     clock: Arc<dyn Clock>,
@@ -101,7 +111,7 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { cards, targets, seed, smsc, timers, profile, more } = setup;
+        let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
@@ -129,9 +139,16 @@ impl Scene {
         };
         let report = import(&importer, sample.cards.clone(), |_| {}).await.unwrap();
         assert_eq!(report.imported, sample.cards.len());
-        let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true) });
+        let (hand, connections) = mpsc::unbounded_channel();
+        let hand = by_hand.then_some(hand);
+        let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
         let gateway = start(&line, &store, &clock, &rng, &timers, &profile).await;
-        Self { sim, gateway, sample, store, line, rng, clock, timers, profile }
+        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile }
+    }
+
+    /// The operator's end of the gateway's next connection.
+    pub(crate) async fn connection(&mut self) -> DuplexStream {
+        self.connections.recv().await.unwrap()
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -242,6 +259,13 @@ impl Scene {
 
     pub(crate) async fn write(&self, id: WriteId) -> Write {
         self.gateway.write(&Self::owner(), id).await.unwrap().expect("the write is there")
+    }
+
+    /// The id of the card of the `index`-th row, while nobody serves.
+    pub(crate) async fn card_id(&self, index: usize) -> CardId {
+        let key = keys::eid(self.sample.cards[index].eid.unwrap());
+        let value = self.store.get_one(key).await.unwrap().value.unwrap();
+        CardId::from_octets(Unguarded::decode(&value).unwrap().try_into().unwrap())
     }
 
     pub(crate) async fn report(&self) -> Report {
