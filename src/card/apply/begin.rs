@@ -4,23 +4,13 @@ use super::Work;
 use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
-    Timers, WriteState,
+    WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
 
-/// How often a card whose MO counter fell out of the window is asked for it, ms.
-pub(in crate::card) const RESYNC_MS: u64 = 3_600_000;
-
-/// When a write that is `written` is next polled for its result, unix ms.
-pub(in crate::card) fn result_poll_at(active: &Active, timers: &Timers) -> u64 {
-    let plan = &timers.result_polls_s;
-    let polls = usize::from(active.polls);
-    let last = plan.last().copied().unwrap_or(3_600);
-    let beyond = u64::try_from(polls.saturating_sub(plan.len().saturating_sub(1))).unwrap_or(0);
-    let offset = plan.get(polls).copied().unwrap_or(last + beyond * last);
-    active.since + offset * 1000
-}
+/// Most numbers that a packet goes to: the old one and the new one.
+const LEGS_MAX: usize = 2;
 
 impl Work<'_> {
     pub(super) fn ordered(&mut self, order: Order) {
@@ -54,6 +44,14 @@ impl Work<'_> {
     }
 
     fn activate(&mut self, order: Order) {
+        if self.now >= order.deadline {
+            self.withdrawn(order.id, order.seq, End::Expired, &order.target);
+            return;
+        }
+        // A poll that no unresolved write needs only asked for the MO counter: it gives way.
+        if self.card.unsettled.is_empty() {
+            self.card.outstanding = None;
+        }
         self.card.last_tid += 1;
         self.card.active = Some(Active {
             order,
@@ -77,14 +75,14 @@ impl Work<'_> {
             && self.card.queue.first() == Some(&order.id)
         {
             self.card.queue.remove(0);
-            if self.now >= order.deadline {
-                self.withdrawn(order.id, order.seq, End::Expired, &order.target);
-            } else {
-                self.activate(order);
-            }
+            self.activate(order);
         }
         if self.card.outstanding.is_none() {
             self.begin_packet();
+        }
+        if self.card.resync_at().is_some_and(|at| at <= self.now) {
+            self.card.resynced_at = self.now;
+            self.seal_poll(LEGS_MAX);
         }
         if self.card.outstanding.is_none() {
             self.begin_answer();
@@ -92,25 +90,22 @@ impl Work<'_> {
     }
 
     fn begin_packet(&mut self) {
-        let Some(active) = &self.card.active else {
-            if self.card.resync && self.now >= self.card.resynced_at + RESYNC_MS {
-                self.seal_poll();
-            }
-            return;
-        };
+        let Some(active) = &mut self.card.active else { return };
         match active.state {
-            WriteState::Queued if self.now < active.not_before => {}
+            WriteState::Queued | WriteState::Written if self.now < active.not_before => {}
             // What an unresolved write left open is settled before anything new goes out.
-            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(),
+            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(LEGS_MAX),
             WriteState::Queued => self.seal_write(),
-            WriteState::Unknown => self.seal_poll(),
-            WriteState::Written
-                if active.hold.is_none() && self.now >= result_poll_at(active, self.terms.timers) =>
-            {
-                if let Some(active) = &mut self.card.active {
-                    active.polls = active.polls.saturating_add(1);
-                }
-                self.seal_poll();
+            WriteState::Unknown => self.seal_poll(LEGS_MAX),
+            WriteState::Written if active.hold.is_none() => {
+                active.polls = active.polls.saturating_add(1);
+                let plan = &self.terms.timers.result_polls_s;
+                let last_s = plan.last().copied().unwrap_or(3_600);
+                active.not_before = match plan.get(usize::from(active.polls)) {
+                    Some(offset_s) => active.since + offset_s * 1000,
+                    None => self.now + last_s * 1000,
+                };
+                self.seal_poll(LEGS_MAX);
             }
             _ => {}
         }
@@ -153,15 +148,10 @@ impl Work<'_> {
         self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
     }
 
-    fn seal_poll(&mut self) {
-        let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
-        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
-        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
-        if let Some(target) = targets.chain(unsettled).next()
-            && !numbers.contains(&target.msisdn)
-        {
-            numbers.push(target.msisdn);
-        }
+    /// Asks the card, at the first `legs` of the numbers where it may be.
+    pub(super) fn seal_poll(&mut self, legs: usize) {
+        let mut numbers = self.poll_numbers();
+        numbers.truncate(legs);
         if numbers.is_empty() {
             return;
         }
@@ -178,12 +168,26 @@ impl Work<'_> {
         self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
     }
 
-    /// Sends what is owed; the same answer as before goes out in the same octets.
+    /// The numbers where the card may be: the old one, and that of what may have been executed.
+    pub(super) fn poll_numbers(&self) -> Vec<Msisdn> {
+        let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
+        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
+        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
+        if let Some(target) = targets.chain(unsettled).next()
+            && !numbers.contains(&target.msisdn)
+        {
+            numbers.push(target.msisdn);
+        }
+        numbers
+    }
+
+    /// Sends what is owed; the same answer as before goes out in the same octets while no higher CNTR was issued.
     fn begin_answer(&mut self) {
         let Some(Owed { answer, to }) = self.card.owed.first().copied() else { return };
         if let Some(notice) = &mut self.card.notice {
             let busy = !matches!(notice.leg.state, LegState::Silent);
-            if notice.says == answer && notice.leg.to == to {
+            let newest = self.card.counters.iter().any(|counter| counter.last == notice.cntr.get());
+            if notice.says == answer && notice.leg.to == to && newest {
                 self.card.owed.remove(0);
                 if !busy {
                     notice.leg.state = LegState::Ready { since: self.now };
@@ -240,6 +244,22 @@ impl Work<'_> {
         match self.card.owed.remove(at).answer {
             Answer::Binding(ack) => Some(ack),
             Answer::Result { .. } => None,
+        }
+    }
+
+    /// The outstanding packet is over. Where it never left, the answer to a binding that it carried is owed again.
+    pub(super) fn drop_packet(&mut self) {
+        let Some(packet) = self.card.outstanding.take() else { return };
+        if !packet.left() {
+            self.owe_again(&packet);
+        }
+    }
+
+    /// The card has not taken what `packet` acknowledges.
+    pub(super) fn owe_again(&mut self, packet: &Outstanding) {
+        let newer = self.card.owed.iter().any(|owed| matches!(owed.answer, Answer::Binding(_)));
+        if let (Some(ack), Some(leg), false) = (packet.acknowledges, packet.legs.first(), newer) {
+            self.card.owed.push(Owed { answer: Answer::Binding(ack), to: leg.to });
         }
     }
 

@@ -15,8 +15,6 @@ use super::{
     WriteChange, WriteId, WriteState,
 };
 
-pub(super) use begin::{RESYNC_MS, result_poll_at};
-
 /// Applies `event` to `card` at `now` (unix ms) and says what follows.
 ///
 /// `next` is the order of the first write in the card's queue, where the card is free to begin it.
@@ -133,13 +131,15 @@ impl<'a> Work<'a> {
         match self.card.mo.judge(cntr, digest) {
             Replay::New => {
                 self.card.mo.accept(cntr, digest);
-                self.wake();
                 match message {
                     FromCard::Binding { request, device } => self.binding(cntr, &request, from, device),
                     FromCard::Result(result) => self.result_message(&result, from),
                 }
+                self.wake();
             }
             Replay::Duplicate => self.repeat_answer(&message, from),
+            // Told once: the next is told after the card has been asked.
+            Replay::Refused if self.card.resync => {}
             Replay::Refused => {
                 self.fact("card.hint", format!("replayed or too old message, counter {cntr}"));
                 self.card.resync = true;
