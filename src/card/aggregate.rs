@@ -157,6 +157,8 @@ impl Card {
                     active.not_before.min(deadline)
                 }
                 WriteState::Queued | WriteState::Sealed => deadline,
+                // What is still in a lane then is not handed over any more.
+                WriteState::Sent if self.in_lane() => deadline,
                 WriteState::Written if packet.is_none() && active.hold.is_none() => {
                     active.not_before.min(give_up)
                 }
@@ -166,6 +168,10 @@ impl Card {
         // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
         let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
         legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(self.resync_at()).min()
+    }
+
+    fn in_lane(&self) -> bool {
+        self.outstanding.iter().flat_map(|packet| &packet.legs).any(|leg| leg.in_lane().is_some())
     }
 
     /// When the card is asked for its MO counter, unix ms, where it must be and nothing else has its turn.

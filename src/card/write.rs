@@ -130,7 +130,7 @@ pub struct Active {
     pub accepted: bool,
     /// How often the same octets went out again.
     pub resent: u32,
-    /// How often the card was asked in vain: polls since it was written, before that fences which found it not applied.
+    /// Polls that found it not applied, one after the other.
     pub polls: u8,
     /// Whether its cancellation was asked for after octets had gone out.
     pub cancel: bool,

@@ -4,7 +4,7 @@ use super::Work;
 use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
-    WriteState,
+    Timers, WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
@@ -98,13 +98,7 @@ impl Work<'_> {
             WriteState::Queued => self.seal_write(),
             WriteState::Unknown => self.seal_poll(LEGS_MAX),
             WriteState::Written if active.hold.is_none() => {
-                active.polls = active.polls.saturating_add(1);
-                let plan = &self.terms.timers.result_polls_s;
-                let last_s = plan.last().copied().unwrap_or(3_600);
-                active.not_before = match plan.get(usize::from(active.polls)) {
-                    Some(offset_s) => active.since + offset_s * 1000,
-                    None => self.now + last_s * 1000,
-                };
+                active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
                 self.seal_poll(LEGS_MAX);
             }
             _ => {}
@@ -184,10 +178,10 @@ impl Work<'_> {
     /// Sends what is owed; the same answer as before goes out in the same octets while no higher CNTR was issued.
     fn begin_answer(&mut self) {
         let Some(Owed { answer, to }) = self.card.owed.first().copied() else { return };
+        let same = self.card.notice.as_ref().is_some_and(|notice| self.newest(notice.cntr));
         if let Some(notice) = &mut self.card.notice {
             let busy = !matches!(notice.leg.state, LegState::Silent);
-            let newest = self.card.counters.iter().any(|counter| counter.last == notice.cntr.get());
-            if notice.says == answer && notice.leg.to == to && newest {
+            if same && notice.says == answer && notice.leg.to == to {
                 self.card.owed.remove(0);
                 if !busy {
                     notice.leg.state = LegState::Ready { since: self.now };
@@ -213,6 +207,11 @@ impl Work<'_> {
     fn seal(&mut self, cntr: Cntr, spi2: Spi2, message: Message) {
         let mt = &self.terms.profile.mt;
         self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, message });
+    }
+
+    /// Whether no higher CNTR was issued since.
+    pub(super) fn newest(&self, cntr: Cntr) -> bool {
+        self.card.counters.iter().any(|counter| counter.last == cntr.get())
     }
 
     /// Issues the next CNTR. Where the counter is used up the active write fails: no packet can reach this card any more.
@@ -269,6 +268,13 @@ impl Work<'_> {
         self.card.owed.retain(|owed| std::mem::discriminant(&owed.answer) != std::mem::discriminant(&answer));
         self.card.owed.push(Owed { answer, to });
     }
+}
+
+/// The next poll after `now`, unix ms, of a write that is written since `since`: what was missed is not caught up on.
+pub(super) fn next_result_poll(since: u64, timers: &Timers, now: u64) -> u64 {
+    let plan = timers.result_polls_s.iter().map(|offset_s| since + offset_s * 1000);
+    let last_s = timers.result_polls_s.last().copied().unwrap_or(3_600);
+    plan.into_iter().find(|at| *at > now).unwrap_or(now + last_s * 1000)
 }
 
 /// The transaction id of a poll: the low four octets of its CNTR.

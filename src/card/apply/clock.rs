@@ -117,7 +117,6 @@ impl Work<'_> {
         if let Some(active) = &mut self.card.active
             && active.state == WriteState::Written
         {
-            active.polls = active.polls.saturating_sub(1);
             active.not_before = self.now;
         }
     }

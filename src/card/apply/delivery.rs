@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::card::packet::ANSWERED;
-use crate::card::{End, Leg, LegState, Purpose, Submission, Submitted, Timers, WriteState};
+use crate::card::{End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers, WriteState};
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
@@ -14,11 +14,9 @@ impl Work<'_> {
     pub(super) fn hand_out(&mut self, to: Msisdn) {
         let (now, deadline) = (self.now, self.packet_deadline());
         let timers = self.terms.timers;
-        // An answer that was overtaken by a higher CNTR stays here.
-        if let (Some(notice), Some(packet)) = (&self.card.notice, &self.card.outstanding)
-            && notice.cntr < packet.cntr
-            && packet.left()
-        {
+        // An answer that was handed over before goes again only while it is the newest packet.
+        let handed = |notice: &Notice| matches!(notice.leg.state, LegState::Handed { .. });
+        if self.card.notice.as_ref().is_some_and(|notice| handed(notice) && !self.newest(notice.cntr)) {
             self.card.notice = None;
         }
         let hand = |leg: &mut Leg| {
@@ -77,16 +75,15 @@ impl Work<'_> {
         let (now, deadline) = (self.now, self.packet_deadline());
         let timers = self.terms.timers;
         let back_off = LegState::BackOff { until: now + timers.back_off_s * 1000 };
+        let newest = self.newest(cntr);
         if let Some(notice) = &mut self.card.notice
             && notice.cntr == cntr
             && matches!(notice.leg.state, LegState::Handed { .. })
         {
-            let packet = self.card.outstanding.as_ref();
-            let overtaken = packet.is_some_and(|packet| cntr < packet.cntr && packet.left());
             notice.leg.attempt = notice.leg.attempt.saturating_add(1);
             let again = matches!(outcome, Submitted::Throttled | Submitted::Unanswered)
                 && notice.leg.attempt < NOTICE_ATTEMPTS
-                && !overtaken;
+                && newest;
             notice.leg.state = if again { back_off } else { LegState::Silent };
             return;
         }

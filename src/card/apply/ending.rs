@@ -40,10 +40,11 @@ impl Work<'_> {
         }
     }
 
-    /// The numbers of `target` may be ordered again, unless they are in effect.
-    fn free(&mut self, target: Subscription) {
-        if self.card.current.as_ref() != Some(&target) {
-            self.freed.push(target);
+    /// The numbers of `subscription` may be ordered again, unless they are in effect or may still come into effect.
+    fn free(&mut self, subscription: Subscription) {
+        let unsettled = self.card.unsettled.iter().map(|unsettled| &unsettled.target);
+        if !unsettled.chain(&self.card.current).any(|held| *held == subscription) {
+            self.freed.push(subscription);
         }
     }
 
@@ -79,7 +80,7 @@ impl Work<'_> {
         }
         let detail = format!("imsi {}, msisdn {}", target.imsi, target.msisdn);
         if let Some(old) = self.card.current.replace(target) {
-            self.freed.push(old.clone());
+            self.free(old.clone());
             self.card.previous = Some(old);
         }
         self.fact("card.subscription_changed", detail);

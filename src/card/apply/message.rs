@@ -1,6 +1,7 @@
 //! Messages from the card: binding requests and write results (`rules` section 4).
 
 use super::Work;
+use super::begin::next_result_poll;
 use crate::applet::{BindingAck, BindingRequest, BindingResult, WriteResult, WriteStatus};
 use crate::card::{
     Answer, Binding, BindingPolicy, Bound, CardId, DeviceView, End, FromCard, Purpose, QUEUE_MAX, WriteState,
@@ -164,10 +165,9 @@ impl Work<'_> {
             self.drop_packet();
         }
         self.enter(WriteState::Written);
-        let first_poll_s = self.terms.timers.result_polls_s.first().copied().unwrap_or(3_600);
         if let Some(active) = &mut self.card.active {
             active.polls = 0;
-            active.not_before = self.now + first_poll_s * 1000;
+            active.not_before = next_result_poll(self.now, self.terms.timers, self.now);
             active.handed_out = true;
         }
         self.write_fact("write.written", "");

@@ -1,7 +1,7 @@
 //! Response packets that were opened at the asked level (`rules` section 2).
 
 use super::Work;
-use super::begin::poll_tid;
+use super::begin::{next_result_poll, poll_tid};
 use crate::applet::{LastState, PollAnswer, WriteStatus};
 use crate::card::packet::ANSWERED;
 use crate::card::{End, LegState, Purpose, ResponseData, WriteState};
@@ -133,7 +133,8 @@ impl Work<'_> {
                 active.not_before = self.now + wait_s * 1000;
             }
             (WriteState::Unknown, LastState::None) => self.not_applied(),
-            (WriteState::Unknown | WriteState::Written, LastState::Accepted) => self.written(),
+            (WriteState::Unknown, LastState::Accepted) => self.written(),
+            (WriteState::Written, LastState::Accepted) => self.result_is_to_come(),
             (WriteState::Unknown | WriteState::Written, LastState::Confirmed) => {
                 self.confirmed(answer.imsi, answer.imei);
             }
@@ -144,9 +145,17 @@ impl Work<'_> {
                 self.end(End::Failed, Some("card_refuses".to_owned()));
             }
             (WriteState::Written, LastState::None) => {
+                self.result_is_to_come();
                 self.fact("card.hint", "the card does not know the write it had accepted");
             }
             _ => {}
+        }
+    }
+
+    /// The write stays written: the polls that fell due while this one waited for its answer are not made up for.
+    fn result_is_to_come(&mut self) {
+        if let Some(active) = &mut self.card.active {
+            active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
         }
     }
 
