@@ -324,14 +324,12 @@ impl Watch {
         {
             self.open.insert(active.order.id);
         }
-        let fenced = match event {
-            Event::Response {
-                data: ResponseData::State(_) | ResponseData::Result(_), rsc: Rsc::OK, ..
-            }
-            | Event::Message { .. } => true,
-            Event::Submitted { outcome: Submitted::Refused { .. }, .. } => true,
-            _ => false,
-        };
+        let fenced = matches!(
+            event,
+            Event::Response { data: ResponseData::State(_) | ResponseData::Result(_), rsc: Rsc::OK, .. }
+                | Event::Message { .. }
+                | Event::Submitted { outcome: Submitted::Refused { .. }, .. }
+        );
         for (id, _, kind) in &self.rig.told {
             if matches!(kind.as_str(), "write.cancelled" | "write.expired") && self.open.contains(id) {
                 assert!(fenced, "I5: {kind} while its octets may still be executed");

@@ -43,7 +43,8 @@ impl Work<'_> {
     /// The numbers of `subscription` may be ordered again, unless they are in effect or may still come into effect.
     fn free(&mut self, subscription: Subscription) {
         let unsettled = self.card.unsettled.iter().map(|unsettled| &unsettled.target);
-        if !unsettled.chain(&self.card.current).any(|held| *held == subscription) {
+        let active = self.card.active.iter().map(|active| &active.order.target);
+        if !unsettled.chain(active).chain(&self.card.current).any(|held| *held == subscription) {
             self.freed.push(subscription);
         }
     }

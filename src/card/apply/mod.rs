@@ -14,6 +14,7 @@ use super::{
     Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms,
     WriteChange, WriteId, WriteState,
 };
+use crate::ota::Cntr;
 
 /// Applies `event` to `card` at `now` (unix ms) and says what follows.
 ///
@@ -74,6 +75,10 @@ impl<'a> Work<'a> {
         {
             self.change(active.order.id, active.state, active.order.seq, None);
         }
+        // What gave way in the same step does not go out.
+        let packet = self.card.outstanding.iter().map(|packet| packet.cntr);
+        let kept: Vec<Cntr> = packet.chain(self.card.notice.iter().map(|notice| notice.cntr)).collect();
+        self.submissions.retain(|submission| kept.contains(&submission.cntr));
         Step {
             changed: self.card != *before,
             card: self.card,
