@@ -8,12 +8,11 @@ mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::api::EndpointConfig;
+use crate::api::{ApiConfig, EndpointConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;
@@ -62,14 +61,6 @@ pub struct VaultConfig {
     pub master_key_file: PathBuf,
 }
 
-/// `[api]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiConfig {
-    /// Address and port of the HTTP API.
-    pub listen: SocketAddr,
-}
-
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -89,12 +80,6 @@ pub enum LogFormat {
     Text,
     /// For programs.
     Json,
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
-    }
 }
 
 impl Default for LogConfig {
