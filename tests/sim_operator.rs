@@ -14,9 +14,8 @@ use airwrite::ota::{
 };
 use airwrite::sim::card::MT_TAR;
 use airwrite::sim::operator::{Input, Operator, Output};
-use airwrite::sim::smsc::EsmeId;
 use airwrite::sim::{
-    CardSpec, EsmeAccount, Latencies, OperatorConfig, OperatorSecret, Preset, SimConfig, SimHandle,
+    CardSpec, EsmeAccount, EsmeId, Latencies, OperatorConfig, OperatorSecret, Preset, SimConfig, SimHandle,
     SmscConfig, start,
 };
 use airwrite::smpp::{

@@ -145,20 +145,25 @@ impl Card {
         let packet = self.outstanding.as_ref();
         let legs = packet.iter().flat_map(|p| &p.legs).chain(self.notice.iter().map(|n| &n.leg));
         let low = packet.and_then(|p| p.low_at).map(|at| at + timers.after_delivered_s * 1000);
-        let write = self.active.as_ref().and_then(|active| {
-            let give_up = active.order.deadline + timers.give_up_s * 1000;
+        let write = self.active.as_ref().map(|active| {
+            let deadline = active.order.deadline;
+            let give_up = deadline + timers.give_up_s * 1000;
             match active.state {
-                WriteState::Queued if packet.is_none() => Some(active.not_before.min(active.order.deadline)),
-                WriteState::Queued | WriteState::Sealed => Some(active.order.deadline),
-                WriteState::Written if packet.is_none() => {
-                    Some(super::apply::result_poll_at(active, timers).min(give_up))
+                // A card without a number is written on site: only the deadline matters here.
+                WriteState::Queued if packet.is_none() && self.current.is_some() => {
+                    active.not_before.min(deadline)
                 }
-                _ => Some(give_up),
+                WriteState::Queued | WriteState::Sealed => deadline,
+                WriteState::Written if packet.is_none() && active.hold.is_none() => {
+                    super::apply::result_poll_at(active, timers).min(give_up)
+                }
+                _ => give_up,
             }
         });
         // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
         let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
-        let resync = (self.resync && packet.is_none()).then(|| self.resynced_at + super::apply::RESYNC_MS);
+        let resync = (self.resync && packet.is_none() && self.active.is_none() && self.current.is_some())
+            .then(|| self.resynced_at + super::apply::RESYNC_MS);
         legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(resync).min()
     }
 

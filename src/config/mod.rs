@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::api::{ApiConfig, EndpointConfig};
+use crate::api::ApiConfig;
+use crate::api::webhook::{EndpointConfig, WebhookConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;

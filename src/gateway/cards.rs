@@ -8,15 +8,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::applet::BindingRequest;
 use crate::card::{
-    Bound, Card, CardId, DeviceView, End, Event, FromCard, Order, Refused, Step, Submission, WriteId, WriteState,
-    apply,
+    Bound, Card, CardId, DeviceView, End, Event, FromCard, Order, Refused, Step, Submission, WriteId,
+    WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
 use crate::store::records::{
-    Device, IdempotencyKey, InboxRecord, RecordError, Write, decode_card, decode_device, decode_write, encode_card,
-    encode_device, encode_idempotency, encode_inbox, encode_sealed_parts, encode_write,
+    Device, IdempotencyKey, InboxRecord, RecordError, Write, decode_card, decode_device, decode_write,
+    encode_card, encode_device, encode_idempotency, encode_inbox, encode_sealed_parts, encode_write,
 };
-use crate::store::{Commit, CommitError, EnvelopeError, Guarded, Key, KeyText, Seq, StoreError, Unguarded, keys};
+use crate::store::{
+    Commit, CommitError, EnvelopeError, Guarded, Key, KeyText, Seq, StoreError, Unguarded, keys,
+};
 
 use super::Gateway;
 use super::changes::{TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
@@ -172,7 +174,8 @@ impl Gateway {
         let Some(Stored { version, record: card }) = guarded(card_value.as_ref(), decode_card)? else {
             return Err(CardError::NoSuchCard);
         };
-        let profile = self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
+        let profile =
+            self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
         let terms = self.terms(profile);
         let device = guarded(read.value.get(2).and_then(Option::as_ref), decode_device)?;
         let mut writes = Writes::default();
@@ -287,7 +290,10 @@ impl Gateway {
             let write = writes.get(*id).filter(|write| write.owner == card.owner)?;
             (write.state == WriteState::Waiting).then(|| write.order())
         };
-        Ok(DeviceView { card: device.card, waiting: device.waiting.iter().filter_map(of_owner).collect::<Vec<Order>>() })
+        Ok(DeviceView {
+            card: device.card,
+            waiting: device.waiting.iter().filter_map(of_owner).collect::<Vec<Order>>(),
+        })
     }
 
     /// The device is this card's now; the card and the device that lose it hear of it.

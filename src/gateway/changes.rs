@@ -7,7 +7,9 @@ use bytes::Bytes;
 use crate::card::{Card, CardId, Fact, Owner, Subscription, Terms, WriteChange, WriteState};
 use crate::identity::Imei;
 use crate::ota::Cntr;
-use crate::store::records::{Claim, FactRecord, Holder, OutboxRecord, Write, encode_claim, encode_fact, encode_outbox};
+use crate::store::records::{
+    Claim, FactRecord, Holder, OutboxRecord, Write, encode_claim, encode_fact, encode_outbox,
+};
 use crate::store::{Commit, Key, Unguarded, keys};
 
 use super::Gateway;

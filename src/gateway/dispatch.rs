@@ -22,6 +22,9 @@ const PAGE: usize = 256;
 /// How often a later part of a packet is tried again while the SMSC is busy.
 const PART_TRIES: u32 = 10;
 
+/// Octets of a message id that are kept.
+const MESSAGE_ID_MAX: usize = 64;
+
 /// Wait after a lane could not be read.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
@@ -152,9 +155,10 @@ impl Gateway {
     ) -> Submitted {
         let key = keys::SealedPartsKey { card, cntr: submission.cntr }.key();
         let stored = self.0.world.store.get_one(key).await;
-        let parts = stored.ok().and_then(|read| read.value).and_then(|value| {
-            decode_sealed_parts(Unguarded::decode(&value).ok()?).ok()
-        });
+        let parts = stored
+            .ok()
+            .and_then(|read| read.value)
+            .and_then(|value| decode_sealed_parts(Unguarded::decode(&value).ok()?).ok());
         let Some(parts) = parts else {
             tracing::error!(%card, cntr = %submission.cntr, "no sealed parts for a packet in the lane");
             return Submitted::Unanswered;
@@ -193,7 +197,7 @@ impl Gateway {
 }
 
 async fn submit_part(slot: Slot, link: &Link, submission: &Submission, part: Bytes) -> Submitted {
-    let receipt = if submission.receipt { RegisteredDelivery::ALWAYS } else { RegisteredDelivery::NONE };
+    let receipt = if submission.receipt { RegisteredDelivery::FINAL } else { RegisteredDelivery::NONE };
     let sm = link.dialect().ota_sm(&submission.to.to_string(), part, submission.validity_s, receipt);
     let sm = match sm {
         Ok(sm) => sm,
@@ -201,7 +205,9 @@ async fn submit_part(slot: Slot, link: &Link, submission: &Submission, part: Byt
     };
     match slot.submit(sm).await {
         SubmitOutcome::Answered { status, message_id } if status.is_ok() => {
-            Submitted::Accepted { message_id: message_id.to_str_lossy().into_owned() }
+            // §5.2.23 allows 65 octets; what is longer is no id that a receipt could name.
+            let message_id = message_id.to_str_lossy().chars().take(MESSAGE_ID_MAX).collect();
+            Submitted::Accepted { message_id }
         }
         SubmitOutcome::Answered { status, .. } => match status {
             CommandStatus::ESME_RTHROTTLED | CommandStatus::ESME_RMSGQFUL | CommandStatus::ESME_RSYSERR => {

@@ -157,19 +157,19 @@ impl Gateway {
         }
         // The profile's level and TAR are asked before anything is opened: nothing in the packet lowers them, and a
         // packet of ours that is sent back to us carries another TAR.
-        let speaks = |candidate: &Candidate| {
-            let profile = self.profile(&candidate.card.profile)?;
-            (profile.mo.tar == header.tar).then_some((profile.mo.min_spi1, candidate))
-        };
-        let Some((minimum, _)) = candidates.iter().find_map(speaks) else {
+        let mut keys: Vec<(CardId, Bytes)> = Vec::new();
+        let mut minimum = None;
+        for Candidate { card, keys: record } in &candidates {
+            let Some(profile) = self.profile(&card.profile) else { continue };
+            if profile.mo.tar == header.tar
+                && *minimum.get_or_insert(profile.mo.min_spi1) == profile.mo.min_spi1
+            {
+                keys.push((card.id, record.clone()));
+            }
+        }
+        let Some(minimum) = minimum else {
             return refused("stray.tar", format!("no card of {from} sends under TAR {}", header.tar));
         };
-        let keys: Vec<(CardId, Bytes)> = candidates
-            .iter()
-            .filter_map(speaks)
-            .filter(|(level, _)| *level == minimum)
-            .map(|(_, candidate)| (candidate.card.id, candidate.keys.clone()))
-            .collect();
         let opened = match self.0.world.vault.open_command(&keys, packet, minimum).await {
             Ok(opened) => opened,
             Err(OpenRefused::Record { card, error }) => {
@@ -180,7 +180,9 @@ impl Gateway {
         };
         let (cntr, digest) = (opened.header.cntr.get(), digest(packet));
         let input = match Message::from_der(&opened.data) {
-            Ok(Message::BindingRequest(request)) => Input::Binding { cntr, digest, from: Some(from), request },
+            Ok(Message::BindingRequest(request)) => {
+                Input::Binding { cntr, digest, from: Some(from), request }
+            }
             Ok(Message::WriteResult(result)) => Input::Event(Event::Message {
                 cntr,
                 digest,
@@ -222,7 +224,9 @@ impl Gateway {
             Ok(clear) => format!("PoR in clear: {}", clear.rsc),
             Err(error) => format!("PoR that no key opens: {error}"),
         };
-        for Candidate { card, .. } in candidates.iter().filter(|candidate| candidate.card.outstanding.is_some()) {
+        for Candidate { card, .. } in
+            candidates.iter().filter(|candidate| candidate.card.outstanding.is_some())
+        {
             self.on_card(card.id, Input::Event(Event::Hint { what: what.clone() })).await?;
         }
         Ok(Taken::Refused("stray.response", what))

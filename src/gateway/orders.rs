@@ -299,7 +299,9 @@ impl Gateway {
             if let Some(card) = write.card {
                 let done = self.on_card(card, Input::Withdraw { write: id, end }).await?;
                 return match done.refused {
-                    Some(Refused::AlreadyWritten) if end == End::Cancelled => Err(CancelError::AlreadyWritten),
+                    Some(Refused::AlreadyWritten) if end == End::Cancelled => {
+                        Err(CancelError::AlreadyWritten)
+                    }
                     _ => Ok(done.write),
                 };
             }

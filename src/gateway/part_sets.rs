@@ -14,6 +14,9 @@ const SETS_PER_SENDER: usize = 4;
 /// A set older than this is over: its reference number may stand for another message.
 const AGE_MAX_MS: u64 = 24 * 3_600_000;
 
+/// Most parts of one message: a set stays below the size of a stored value.
+const PARTS_MAX: u8 = 64;
+
 const TRIES: usize = 16;
 
 /// What a part did.
@@ -37,11 +40,15 @@ impl Gateway {
         place: Concatenation,
         user_data: &[u8],
     ) -> Result<Part, CardError> {
+        if place.total > PARTS_MAX {
+            return Ok(Part::Foreign(format!("{} parts, expected at most {PARTS_MAX}", place.total)));
+        }
         let reference = match place.reference {
             Reference::Bits8(reference) => u16::from(reference),
             Reference::Bits16(reference) => reference,
         };
-        let key = keys::PartSetKey { link: link.clone(), source: source.clone(), reference, total: place.total };
+        let key =
+            keys::PartSetKey { link: link.clone(), source: source.clone(), reference, total: place.total };
         for _ in 0..TRIES {
             let now = self.now();
             let stored = self.0.world.store.get_one(key.key()).await?.value;

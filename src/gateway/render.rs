@@ -28,7 +28,8 @@ pub(super) async fn render(
     seal: &Seal,
 ) -> Result<SealedParts, RenderError> {
     let data = seal.message.to_der()?;
-    let request = SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
+    let request =
+        SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
     let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };
     let packet = vault.seal(key, request).await?;
     let parts = split(&packet, Cpi::Command, &split_options(profile, seal))?;

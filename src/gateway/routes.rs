@@ -61,7 +61,8 @@ impl Routes {
     pub(super) fn of(&self, owner: &Owner, number: &Msisdn) -> Option<&KeyText> {
         let digits = number.to_string();
         let serves = |route: &&Route| {
-            route.owner.as_deref().is_none_or(|name| name == owner.as_str()) && digits.starts_with(&route.prefix)
+            route.owner.as_deref().is_none_or(|name| name == owner.as_str())
+                && digits.starts_with(&route.prefix)
         };
         self.0.iter().find(serves).map(|route| &route.name)
     }

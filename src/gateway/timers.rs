@@ -65,7 +65,8 @@ impl Gateway {
         for shard in 0..TIMER_SHARDS {
             loop {
                 let now = self.now();
-                let due = self.0.world.store.scan(Scan::first(keys::Timer::due(shard, now), PAGE)).await?.value;
+                let due =
+                    self.0.world.store.scan(Scan::first(keys::Timer::due(shard, now), PAGE)).await?.value;
                 let (whole_page, mut unserved) = (due.len() == PAGE, 0);
                 let mut jobs = tokio::task::JoinSet::new();
                 for (key, value) in due {

@@ -6,7 +6,7 @@
 //! | [`card`] | a UICC in APDUs: files, USIM, toolkit, secured packets, write applet |
 //! | `terminal` | a device that drives its card and asks the network |
 //! | [`hlr`], [`milenage`] | subscribers, authentication vectors, who is attached where |
-//! | [`smsc`] | store and forward, receipts, messages of cards |
+//! | [`smsc`], `deliveries` | store and forward to cards, and to ESMEs: messages of cards, receipts |
 //! | [`operator`] | all of them on one clock, without I/O |
 //! | `shell`, `session` | the same on TCP or on any stream, started by [`start`] |
 //!
@@ -14,6 +14,7 @@
 //! network lets in, is decided here, so that agreement between the two means something.
 
 pub mod card;
+mod deliveries;
 pub mod hlr;
 pub mod milenage;
 pub mod operator;
@@ -23,6 +24,7 @@ pub mod smsc;
 mod terminal;
 
 pub use card::{AppletTiming, CardReport, CardSpec, Preset};
+pub use deliveries::{DeliveryId, EsmeId};
 pub use hlr::OperatorSecret;
 pub use operator::{CardStatus, Latencies, OperatorConfig, Report};
 pub use shell::{EsmeAccount, SimConfig, SimHandle, Stopped, start};

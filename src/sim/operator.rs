@@ -12,9 +12,10 @@ use bytes::Bytes;
 use crate::identity::{Imei, Imsi, Msisdn};
 use crate::ota::tp::{Deliver, Submit, TpAddress, time_stamp};
 use crate::sim::card::{Card, CardReport, CardSpec};
+use crate::sim::deliveries::{DeliveryId, EsmeId};
 use crate::sim::hlr::{Hlr, OperatorSecret, TerminalId};
 use crate::sim::milenage::Credentials;
-use crate::sim::smsc::{Attempt, DeliveryId, EsmeId, Mo, Smsc, SmscConfig, SmscTotals};
+use crate::sim::smsc::{Attempt, Mo, Smsc, SmscConfig, SmscTotals};
 use crate::sim::terminal::{Action, Challenged, Taken, Terminal};
 use crate::smpp::{CommandStatus, Sm};
 use crate::world::Rng;
@@ -194,11 +195,11 @@ impl Operator {
         match input {
             Input::Tick => {}
             Input::Bound { esme, system_id, short_codes, delivers } => {
-                self.smsc.bound(esme, system_id, short_codes, delivers);
+                self.smsc.deliveries.bound(self.now_ms, esme, system_id, short_codes, delivers);
             }
-            Input::Unbound(esme) => self.smsc.unbound(self.now_ms, esme),
+            Input::Unbound(esme) => self.smsc.deliveries.unbound(self.now_ms, esme),
             Input::Submit { esme, token, sm } => self.submit(esme, token, &sm),
-            Input::Answered(delivery, status) => self.smsc.answered(self.now_ms, delivery, status),
+            Input::Answered(delivery, status) => self.smsc.deliveries.answered(self.now_ms, delivery, status),
             Input::PowerOn(terminal) => self.power_on(terminal),
             Input::PowerOff(terminal) => {
                 if let Some(device) = self.terminals.get_mut(terminal) {
@@ -407,10 +408,10 @@ impl Operator {
 
     /// Hands every deliver_sm out that can go, and plans the next look where one is due later.
     fn pump(&mut self) {
-        while let Some((esme, delivery, sm)) = self.smsc.poll_delivery(self.now_ms) {
+        while let Some((esme, delivery, sm)) = self.smsc.deliveries.poll(self.now_ms) {
             self.outputs.push_back(Output::Deliver { esme, delivery, sm: Box::new(sm) });
         }
-        if let Some(due) = self.smsc.next_deadline(self.now_ms) {
+        if let Some(due) = self.smsc.deliveries.next_deadline(self.now_ms) {
             // The last number of all: one look at a time is enough.
             self.agenda.insert((due, u64::MAX), Event::Deliveries);
         }

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::sim::deliveries::{DeliveryId, EsmeId};
 use crate::sim::operator::{Input, Output};
 use crate::sim::shell::{EsmeAccount, Request, SimConfig};
-use crate::sim::smsc::{DeliveryId, EsmeId};
 use crate::smpp::{
     Bind, CloseReason, CommandStatus, End, Event, MessageId, Role, Session, SessionConfig, SystemId,
     UnansweredBind, UnansweredSm,

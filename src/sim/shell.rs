@@ -16,11 +16,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::identity::{Imsi, Msisdn};
 use crate::sim::card::CardSpec;
+use crate::sim::deliveries::EsmeId;
 use crate::sim::hlr::TerminalId;
 use crate::sim::milenage::Credentials;
 use crate::sim::operator::{Input, Operator, OperatorConfig, Output, Report};
 use crate::sim::session;
-use crate::sim::smsc::EsmeId;
 use crate::world::{Clock, Rng};
 
 /// Commands that wait for the operator; then sessions stop reading.

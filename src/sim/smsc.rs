@@ -3,24 +3,17 @@
 //! It knows numbers, queues and bound ESMEs, but no terminals: [`crate::sim::operator`] asks it for the next message
 //! of a number and tells it how the delivery went.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use chrono::DateTime;
 
 use crate::identity::Msisdn;
+use crate::sim::deliveries::{Deliveries, EsmeId, Recipient};
 use crate::smpp::{
     Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, Tlvs,
     tag, time,
 };
-
-/// One bound session of an ESME.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EsmeId(pub u64);
-
-/// One message on its way to an ESME: the name under which its deliver_sm_resp comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryId(pub u64);
 
 /// Limits and waits of the message centre.
 #[derive(Debug, Clone)]
@@ -89,32 +82,6 @@ pub(super) struct Mo {
     pub(super) user_data: Bytes,
 }
 
-/// Who a deliver_sm is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Recipient {
-    /// Whoever covers this short code.
-    ShortCode(String),
-    /// Whoever is bound with this system_id.
-    SystemId(String),
-}
-
-#[derive(Debug, Clone)]
-struct Delivery {
-    recipient: Recipient,
-    sm: Sm,
-    attempts: u32,
-    /// The session that has it now.
-    at: Option<EsmeId>,
-}
-
-#[derive(Debug)]
-struct Esme {
-    system_id: String,
-    short_codes: Vec<String>,
-    delivers: bool,
-    in_flight: usize,
-}
-
 /// How the attempt to deliver a message to a card went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attempt {
@@ -154,11 +121,8 @@ pub(super) struct Smsc {
     mt: BTreeMap<Msisdn, VecDeque<Mt>>,
     mt_count: usize,
     last_message_id: u64,
-    deliveries: BTreeMap<DeliveryId, Delivery>,
-    waiting: BTreeSet<(u64, DeliveryId)>,
-    last_delivery_id: u64,
-    esmes: BTreeMap<EsmeId, Esme>,
-    last_served: EsmeId,
+    /// What goes to ESMEs: messages of cards, and receipts.
+    pub(super) deliveries: Deliveries,
     second: u64,
     submits_this_second: u32,
     totals: SmscTotals,
@@ -167,15 +131,11 @@ pub(super) struct Smsc {
 impl Smsc {
     pub(super) fn new(config: SmscConfig) -> Self {
         Self {
+            deliveries: Deliveries::new(&config),
             config,
             mt: BTreeMap::new(),
             mt_count: 0,
             last_message_id: 0,
-            deliveries: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            last_delivery_id: 0,
-            esmes: BTreeMap::new(),
-            last_served: EsmeId(0),
             second: 0,
             submits_this_second: 0,
             totals: SmscTotals::default(),
@@ -183,26 +143,8 @@ impl Smsc {
     }
 
     pub(super) const fn totals(&self) -> SmscTotals {
-        self.totals
-    }
-
-    /// An ESME has bound; only a receiving session gets deliver_sm.
-    pub(super) fn bound(&mut self, id: EsmeId, system_id: String, short_codes: Vec<String>, delivers: bool) {
-        self.esmes.insert(id, Esme { system_id, short_codes, delivers, in_flight: 0 });
-    }
-
-    /// A session is gone: what it had not answered goes out again, on another session or later.
-    pub(super) fn unbound(&mut self, now_ms: u64, id: EsmeId) {
-        self.esmes.remove(&id);
-        let lost: Vec<_> = self
-            .deliveries
-            .iter()
-            .filter(|(_, delivery)| delivery.at == Some(id))
-            .map(|(id, _)| *id)
-            .collect();
-        for delivery in lost {
-            self.answered(now_ms, delivery, None);
-        }
+        let (mo_acknowledged, mo_repeated, mo_dropped) = self.deliveries.counts();
+        SmscTotals { mo_acknowledged, mo_repeated, mo_dropped, ..self.totals }
     }
 
     /// Takes a message for a card. Gives its message id and the number whose queue it is in.
@@ -229,8 +171,7 @@ impl Smsc {
         known: impl Fn(&Msisdn) -> bool,
     ) -> Result<(String, Msisdn), CommandStatus> {
         // The place for faults of the message centre: refusals, lost and doubled messages.
-        let esme = self.esmes.get(&from).ok_or(CommandStatus::ESME_RINVBNDSTS)?;
-        let system_id = esme.system_id.clone();
+        let system_id = self.deliveries.system_id(from).ok_or(CommandStatus::ESME_RINVBNDSTS)?.to_owned();
         if self.throttled(now_ms) {
             return Err(CommandStatus::ESME_RTHROTTLED);
         }
@@ -332,81 +273,8 @@ impl Smsc {
             ..Sm::default()
         };
         self.totals.mo += 1;
-        self.enqueue(now_ms, Recipient::ShortCode(mo.destination), sm);
+        self.deliveries.enqueue(now_ms, Recipient::ShortCode(mo.destination), sm);
         true
-    }
-
-    /// The next deliver_sm that can go out now.
-    pub(super) fn poll_delivery(&mut self, now_ms: u64) -> Option<(EsmeId, DeliveryId, Sm)> {
-        let room = |esme: &Esme| esme.delivers && esme.in_flight < self.config.deliver_window;
-        if !self.esmes.values().any(room) {
-            return None;
-        }
-        let (due, id, at) = self
-            .waiting
-            .iter()
-            .take_while(|(due, _)| *due <= now_ms)
-            .find_map(|(due, id)| Some((*due, *id, self.server(&self.deliveries.get(id)?.recipient)?)))?;
-        self.waiting.remove(&(due, id));
-        let delivery = self.deliveries.get_mut(&id)?;
-        delivery.at = Some(at);
-        self.last_served = at;
-        if delivery.attempts > 0 {
-            self.totals.mo_repeated += 1;
-        }
-        delivery.attempts += 1;
-        let sm = delivery.sm.clone();
-        if let Some(esme) = self.esmes.get_mut(&at) {
-            esme.in_flight += 1;
-        }
-        Some((at, id, sm))
-    }
-
-    /// When the next deliver_sm is due, if that is in the future.
-    pub(super) fn next_deadline(&self, now_ms: u64) -> Option<u64> {
-        self.waiting.range((now_ms + 1, DeliveryId(0))..).next().map(|(due, _)| *due)
-    }
-
-    /// What the ESME answered; `None`: nothing in time, or the session was lost.
-    pub(super) fn answered(&mut self, now_ms: u64, id: DeliveryId, status: Option<CommandStatus>) {
-        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        let Some(at) = delivery.at.take() else { return };
-        if let Some(esme) = self.esmes.get_mut(&at) {
-            esme.in_flight = esme.in_flight.saturating_sub(1);
-        }
-        match status {
-            Some(CommandStatus::ESME_ROK) => {
-                self.totals.mo_acknowledged += 1;
-                self.deliveries.remove(&id);
-            }
-            Some(status) if !passes(status) => {
-                self.totals.mo_dropped += 1;
-                self.deliveries.remove(&id);
-            }
-            _ => {
-                let wait = doubled(
-                    self.config.deliver_retry_ms,
-                    delivery.attempts.saturating_sub(1),
-                    self.config.deliver_retry_ms_max,
-                );
-                self.waiting.insert((now_ms + wait, id));
-            }
-        }
-    }
-
-    /// A session with room for this recipient; sessions take turns.
-    fn server(&self, recipient: &Recipient) -> Option<EsmeId> {
-        let serves = |esme: &Esme| {
-            esme.delivers
-                && esme.in_flight < self.config.deliver_window
-                && match recipient {
-                    Recipient::ShortCode(code) => esme.short_codes.contains(code),
-                    Recipient::SystemId(system_id) => esme.system_id == *system_id,
-                }
-        };
-        let later =
-            self.esmes.range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
-        later.chain(self.esmes.range(..=self.last_served)).find_map(|(id, esme)| serves(esme).then_some(*id))
     }
 
     /// Takes the head out of a queue and tells whoever asked.
@@ -427,34 +295,17 @@ impl Smsc {
         let wanted = if delivered { mt.registered.on_success() } else { mt.registered.on_failure() };
         if wanted {
             let sm = receipt(&mt, now_ms, state);
-            self.enqueue(now_ms, Recipient::SystemId(mt.system_id), sm);
+            self.deliveries.enqueue(now_ms, Recipient::SystemId(mt.system_id), sm);
         }
     }
-
-    fn enqueue(&mut self, now_ms: u64, recipient: Recipient, sm: Sm) {
-        self.last_delivery_id += 1;
-        let id = DeliveryId(self.last_delivery_id);
-        self.deliveries.insert(id, Delivery { recipient, sm, attempts: 0, at: None });
-        self.waiting.insert((now_ms, id));
-    }
-}
-
-/// Whether what this status says will pass, so that the message is worth another attempt.
-fn passes(status: CommandStatus) -> bool {
-    matches!(
-        status,
-        CommandStatus::ESME_RX_T_APPN
-            | CommandStatus::ESME_RMSGQFUL
-            | CommandStatus::ESME_RTHROTTLED
-            | CommandStatus::ESME_RSYSERR
-    )
 }
 
 fn message_id(number: u64) -> String {
     format!("{number:010}")
 }
 
-fn doubled(first_ms: u64, times: u32, max_ms: u64) -> u64 {
+/// `first_ms`, doubled so many times, at most `max_ms`.
+pub(super) fn doubled(first_ms: u64, times: u32, max_ms: u64) -> u64 {
     first_ms.saturating_mul(1_u64.checked_shl(times.min(20)).unwrap_or(u64::MAX)).min(max_ms)
 }
 
@@ -500,7 +351,7 @@ mod tests {
 
     fn smsc(config: SmscConfig) -> Smsc {
         let mut smsc = Smsc::new(config);
-        smsc.bound(ESME, "airwrite".into(), vec!["10690".into()], true);
+        smsc.deliveries.bound(0, ESME, "airwrite".into(), vec!["10690".into()], true);
         smsc
     }
 
@@ -538,14 +389,14 @@ mod tests {
         assert_eq!(smsc.head(1_700_000_000_000, &number).unwrap().user_data, &[2, 0x70, 0, 1][..]);
         assert_eq!(smsc.attempted(1_700_000_001_000, &number, Attempt::Delivered), Some(1_700_000_001_000));
         assert_eq!(smsc.attempted(1_700_000_002_000, &number, Attempt::Delivered), None);
-        let (at, _, sm) = smsc.poll_delivery(1_700_000_002_000).unwrap();
+        let (at, _, sm) = smsc.deliveries.poll(1_700_000_002_000).unwrap();
         assert_eq!(at, ESME);
         let receipt = receipt::parse(&sm).unwrap();
         assert_eq!(
             (receipt.message_id.to_str_lossy().as_ref(), receipt.state),
             (id.as_str(), MessageState::DELIVERED)
         );
-        assert!(smsc.poll_delivery(1_700_000_002_000).is_none());
+        assert!(smsc.deliveries.poll(1_700_000_002_000).is_none());
         assert_eq!((smsc.totals().submits, smsc.totals().delivered), (2, 2));
     }
 
@@ -561,7 +412,7 @@ mod tests {
             now = smsc.attempted(now, &number, Attempt::Later).unwrap();
         }
         assert_eq!((attempts, now), (vec![0, 5_000, 15_000, 35_000], 60_000));
-        let (_, _, sm) = smsc.poll_delivery(now).unwrap();
+        let (_, _, sm) = smsc.deliveries.poll(now).unwrap();
         assert_eq!(receipt::parse(&sm).unwrap().state, MessageState::EXPIRED);
     }
 
@@ -584,19 +435,19 @@ mod tests {
     fn a_message_of_a_card_stays_until_it_is_acknowledged() {
         let mut smsc = smsc(SmscConfig::default());
         assert!(smsc.take_mo(0, mo()));
-        let (_, id, _) = smsc.poll_delivery(0).unwrap();
-        smsc.answered(0, id, Some(CommandStatus::ESME_RX_T_APPN));
-        assert!(smsc.poll_delivery(999).is_none());
-        assert_eq!(smsc.next_deadline(999), Some(1000));
-        let (_, again, _) = smsc.poll_delivery(1000).unwrap();
+        let (_, id, _) = smsc.deliveries.poll(0).unwrap();
+        smsc.deliveries.answered(0, id, Some(CommandStatus::ESME_RX_T_APPN));
+        assert!(smsc.deliveries.poll(999).is_none());
+        assert_eq!(smsc.deliveries.next_deadline(999), Some(1000));
+        let (_, again, _) = smsc.deliveries.poll(1000).unwrap();
         assert_eq!(again, id);
-        smsc.unbound(1000, ESME);
-        assert!(smsc.poll_delivery(10_000).is_none(), "nobody is there");
-        smsc.bound(EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        let (at, _, sm) = smsc.poll_delivery(10_000).unwrap();
+        smsc.deliveries.unbound(1000, ESME);
+        assert!(smsc.deliveries.poll(10_000).is_none(), "nobody is there");
+        smsc.deliveries.bound(1001, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
+        let (at, _, sm) = smsc.deliveries.poll(1001).unwrap();
         assert_eq!((at, sm.source.digits.to_str_lossy().as_ref()), (EsmeId(2), NUMBER));
-        smsc.answered(10_000, id, Some(CommandStatus::ESME_ROK));
-        assert!(smsc.poll_delivery(u64::MAX - 1).is_none());
+        smsc.deliveries.answered(10_000, id, Some(CommandStatus::ESME_ROK));
+        assert!(smsc.deliveries.poll(u64::MAX - 1).is_none());
         assert_eq!((smsc.totals().mo_acknowledged, smsc.totals().mo_repeated), (1, 2));
     }
 
@@ -604,23 +455,23 @@ mod tests {
     fn a_permanent_error_drops_the_message() {
         let mut smsc = smsc(SmscConfig::default());
         smsc.take_mo(0, mo());
-        let (_, id, _) = smsc.poll_delivery(0).unwrap();
-        smsc.answered(0, id, Some(CommandStatus::ESME_RINVDSTADR));
-        assert!(smsc.poll_delivery(u64::MAX - 1).is_none());
+        let (_, id, _) = smsc.deliveries.poll(0).unwrap();
+        smsc.deliveries.answered(0, id, Some(CommandStatus::ESME_RINVDSTADR));
+        assert!(smsc.deliveries.poll(u64::MAX - 1).is_none());
         assert_eq!(smsc.totals().mo_dropped, 1);
     }
 
     #[test]
     fn a_session_gets_no_more_than_its_window_and_sessions_take_turns() {
         let mut smsc = smsc(SmscConfig { deliver_window: 2, mo_queue_max: 5, ..SmscConfig::default() });
-        smsc.bound(EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        smsc.bound(EsmeId(3), "airwrite".into(), vec!["10690".into()], false);
-        smsc.bound(EsmeId(4), "other".into(), vec!["10691".into()], true);
+        smsc.deliveries.bound(0, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
+        smsc.deliveries.bound(0, EsmeId(3), "airwrite".into(), vec!["10690".into()], false);
+        smsc.deliveries.bound(0, EsmeId(4), "other".into(), vec!["10691".into()], true);
         for _ in 0..5 {
             assert!(smsc.take_mo(0, mo()));
         }
         assert!(!smsc.take_mo(0, mo()), "the queue is full");
-        let at: Vec<_> = std::iter::from_fn(|| smsc.poll_delivery(0)).map(|(at, ..)| at.0).collect();
+        let at: Vec<_> = std::iter::from_fn(|| smsc.deliveries.poll(0)).map(|(at, ..)| at.0).collect();
         assert_eq!(at, [1, 2, 1, 2]);
     }
 }

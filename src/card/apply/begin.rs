@@ -104,13 +104,13 @@ impl Work<'_> {
             WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(),
             WriteState::Queued => self.seal_write(),
             WriteState::Unknown => self.seal_poll(),
-            WriteState::Written if active.hold.is_none() => {
-                if self.now >= result_poll_at(active, self.terms.timers) {
-                    if let Some(active) = &mut self.card.active {
-                        active.polls = active.polls.saturating_add(1);
-                    }
-                    self.seal_poll();
+            WriteState::Written
+                if active.hold.is_none() && self.now >= result_poll_at(active, self.terms.timers) =>
+            {
+                if let Some(active) = &mut self.card.active {
+                    active.polls = active.polls.saturating_add(1);
                 }
+                self.seal_poll();
             }
             _ => {}
         }
@@ -215,6 +215,7 @@ impl Work<'_> {
     fn next_cntr(&mut self) -> Option<Cntr> {
         let scope = self.terms.profile.scope(self.card.kvn);
         let epoch = self.terms.epoch;
+        // An imported card has the counter of its scope; one imported before its profile changed gets it here.
         if !self.card.counters.iter().any(|counter| counter.scope == scope) {
             self.card.counters.push(Counter { scope: scope.clone(), last: 0, epoch });
         }

@@ -76,7 +76,7 @@ impl Work<'_> {
     fn read_counter_low(&mut self) {
         let wait = self.terms.timers.after_delivered_s * 1000;
         let Some(packet) = &self.card.outstanding else { return };
-        if !packet.low_at.is_some_and(|at| at + wait <= self.now) {
+        if packet.low_at.is_none_or(|at| at + wait > self.now) {
             return;
         }
         let (purpose, sent_once) = (packet.purpose, packet.legs.len() == 1 && !packet.repeated);

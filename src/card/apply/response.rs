@@ -110,11 +110,10 @@ impl Work<'_> {
         let still_open = !self.card.unsettled.is_empty();
         let Some(active) = &mut self.card.active else { return };
         match (active.state, reached(active.tid)) {
-            (WriteState::Queued, _) => {
-                if still_open {
-                    active.not_before =
-                        self.now + self.terms.timers.result_polls_s.first().copied().unwrap_or(600) * 1000;
-                }
+            // What was unresolved is still on its way: asked again later, and nothing new goes out before.
+            (WriteState::Queued, _) if still_open => {
+                let wait_s = self.terms.timers.result_polls_s.first().copied().unwrap_or(600);
+                active.not_before = self.now + wait_s * 1000;
             }
             (WriteState::Unknown, LastState::None) => self.not_applied(),
             (WriteState::Unknown | WriteState::Written, LastState::Accepted) => self.written(),

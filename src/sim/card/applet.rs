@@ -9,29 +9,12 @@ use crate::applet::{
     BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard,
     WriteResult, WriteStatus,
 };
-use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
-use crate::sim::card::files::{Files, SubscriptionFiles};
+use crate::identity::{Eid, Imei};
+use crate::sim::card::files::Files;
+use crate::sim::card::write::{Write, detail};
 
 /// The applet's version as it stands in its binding requests.
 const APP_VERSION: u16 = 1;
-
-/// `detail` of a refused or rolled back result.
-pub mod detail {
-    /// Nothing to add.
-    pub const NONE: u8 = 0;
-    /// The message is for another card.
-    pub const OTHER_EID: u8 = 1;
-    /// The card sits in another device than ordered.
-    pub const OTHER_IMEI: u8 = 2;
-    /// A transaction id below one that was already taken up.
-    pub const TID_TOO_LOW: u8 = 3;
-    /// Another write is under way.
-    pub const BUSY: u8 = 4;
-    /// The message carries a key block, which this card cannot unwrap.
-    pub const KEY_BLOCK: u8 = 5;
-    /// Rolled back: no service under the new subscription.
-    pub const NO_SERVICE: u8 = 6;
-}
 
 /// How long the applet waits, counted in STATUS commands (a terminal sends one about every 30 s).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,42 +58,6 @@ pub(super) enum Wish {
     Send(Message, Sent),
     /// REFRESH with this qualifier.
     Refresh(u8),
-}
-
-/// How far a write has come. What ends it is in `Write::state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Accepted; the files change once the PoR has gone out.
-    PorDue,
-    /// The files have changed, the terminal has yet to read them again.
-    RefreshDue,
-    /// Waits for service under the new subscription.
-    ServiceDue,
-    /// Nothing left but the result.
-    Done,
-}
-
-#[derive(Debug, Clone)]
-struct Target {
-    iccid: Option<Iccid>,
-    imsi: Imsi,
-    msisdn: Msisdn,
-    smsc: Option<Msisdn>,
-}
-
-#[derive(Debug, Clone)]
-struct Write {
-    tid: u32,
-    state: LastState,
-    phase: Phase,
-    detail: u8,
-    target: Target,
-    /// What a roll-back brings back; `None` where there was no subscription, or the order wants no roll-back.
-    former: Option<SubscriptionFiles>,
-    blank_before: bool,
-    refresh: u8,
-    results_left: u32,
-    acknowledged: bool,
 }
 
 /// Something that goes out again until it is answered.
@@ -197,9 +144,7 @@ impl Applet {
     pub(super) fn reset(&mut self, files: &mut Files) {
         self.session = Session::default();
         self.wishes.clear();
-        if self.write.as_ref().is_some_and(|write| write.phase == Phase::PorDue) {
-            self.execute(files);
-        }
+        self.execute(files);
         self.refreshed();
     }
 
@@ -244,7 +189,9 @@ impl Applet {
         self.session.service = service;
         if service {
             self.session.without_service = 0;
-            self.confirm();
+            if self.session.authenticated && self.write.as_mut().is_some_and(Write::confirm) {
+                self.session.result.now();
+            }
         } else {
             self.count_without_service(files);
         }
@@ -272,12 +219,8 @@ impl Applet {
             }
             Message::WriteCard(order) => Some(Message::WriteResult(self.write_card(&order, files))),
             Message::ResultAck(ack) => {
-                if let Some(write) = &mut self.write
-                    && write.tid == ack.tid
-                    && status_of(write.state) == ack.status
-                {
-                    write.acknowledged = true;
-                    self.session.result = Due::default();
+                if self.write.as_mut().is_some_and(|write| write.acknowledge(ack.tid, ack.status)) {
+                    self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
                 }
                 None
             }
@@ -295,9 +238,7 @@ impl Applet {
 
     /// The PoR has gone out, or never will: an accepted write is carried out now.
     pub(super) fn por_gone(&mut self, files: &mut Files) {
-        if self.write.as_ref().is_some_and(|write| write.phase == Phase::PorDue) {
-            self.execute(files);
-        }
+        self.execute(files);
         self.advance(files);
     }
 
@@ -340,7 +281,7 @@ impl Applet {
                 }
                 Sent::Result => {
                     if let Some(write) = &mut self.write {
-                        write.results_left = write.results_left.saturating_sub(1);
+                        write.result_sent();
                     }
                     if !self.result_is_due() {
                         self.session.result.wait = None;
@@ -368,7 +309,7 @@ impl Applet {
             && let Some(write) = &self.write
         {
             self.session.refresh = Due { wait: None, in_flight: true, sent: 0 };
-            self.wishes.push_back(Wish::Refresh(write.refresh));
+            self.wishes.push_back(Wish::Refresh(write.refresh()));
         }
         if !self.session.service || self.session.refresh.in_flight {
             return;
@@ -418,9 +359,9 @@ impl Applet {
         let imei = self.session.imei.or(self.imei);
         let refused = |why| Some((WriteStatus::Refused, why));
         let verdict = match &self.write {
-            Some(write) if write.tid == order.tid => Some((status_of(write.state), write.detail)),
-            Some(write) if write.tid > order.tid => refused(detail::TID_TOO_LOW),
-            Some(write) if write.phase != Phase::Done => refused(detail::BUSY),
+            Some(write) if write.tid() == order.tid => Some((write.status(), write.detail())),
+            Some(write) if write.tid() > order.tid => refused(detail::TID_TOO_LOW),
+            Some(write) if write.is_open() => refused(detail::BUSY),
             _ => None,
         };
         let (status, why) = verdict.unwrap_or_else(|| {
@@ -433,8 +374,11 @@ impl Applet {
             } else {
                 detail::NONE
             };
-            self.take_up(order, why, files);
-            if why == detail::NONE { (WriteStatus::Accepted, why) } else { (WriteStatus::Refused, why) }
+            let write = Write::new(order, why, files, self.timing.results_max);
+            let status = write.status();
+            self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
+            self.write = Some(write);
+            (status, why)
         });
         WriteResult {
             tid: order.tid,
@@ -447,58 +391,19 @@ impl Applet {
         }
     }
 
-    fn take_up(&mut self, order: &WriteCard, why: u8, files: &Files) {
-        let accepted = why == detail::NONE;
-        let blank_before = files.imsi().is_none();
-        self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
-        self.write = Some(Write {
-            tid: order.tid,
-            state: if accepted { LastState::Accepted } else { LastState::Refused },
-            phase: if accepted { Phase::PorDue } else { Phase::Done },
-            detail: why,
-            target: Target { iccid: order.iccid, imsi: order.imsi, msisdn: order.msisdn, smsc: order.smsc },
-            former: (order.rollback && !blank_before).then(|| files.subscription()),
-            blank_before,
-            refresh: order.refresh.qualifier(),
-            results_left: self.timing.results_max,
-            acknowledged: false,
-        });
-    }
-
-    /// Writes the files. Only here, and once for each transaction.
+    /// Carries an accepted write out. Only here, and once for each transaction.
     fn execute(&mut self, files: &mut Files) {
-        let Some(write) = &mut self.write else { return };
-        let Target { iccid, imsi, msisdn, smsc } = &write.target;
-        files.write_subscription(iccid.as_ref(), imsi, msisdn, smsc.as_ref());
-        *self.executed.entry(write.tid).or_default() += 1;
-        write.phase = Phase::RefreshDue;
-        self.session.authenticated = false;
-        self.session.refresh.now();
+        if let Some(tid) = self.write.as_mut().and_then(|write| write.execute(files)) {
+            *self.executed.entry(tid).or_default() += 1;
+            self.session.authenticated = false;
+            self.session.refresh.now();
+        }
     }
 
-    /// The terminal reads the files anew: what a write waits for next.
+    /// The terminal reads the files anew, for whatever reason.
     fn refreshed(&mut self) {
-        let Some(write) = &mut self.write else { return };
-        if write.phase != Phase::RefreshDue {
-            return;
-        }
-        write.phase = if write.state == LastState::RolledBack { Phase::Done } else { Phase::ServiceDue };
-        self.session.refresh = Due::default();
-        // Without a former subscription there is nothing to go back to, and nothing to wait for.
-        if write.phase == Phase::ServiceDue && write.blank_before {
-            write.state = LastState::Confirmed;
-            write.phase = Phase::Done;
-        }
-    }
-
-    fn confirm(&mut self) {
-        if let Some(write) = &mut self.write
-            && write.phase == Phase::ServiceDue
-            && self.session.authenticated
-        {
-            write.state = LastState::Confirmed;
-            write.phase = Phase::Done;
-            self.session.result.now();
+        if self.write.as_mut().is_some_and(Write::refreshed) {
+            self.session.refresh = Due::default();
         }
     }
 
@@ -507,35 +412,23 @@ impl Applet {
         if self.session.without_service < self.timing.no_service_status_max {
             return;
         }
-        if let Some(write) = &mut self.write
-            && write.phase == Phase::ServiceDue
-            && let Some(former) = write.former.take()
-        {
-            files.restore(former);
-            write.state = LastState::RolledBack;
-            write.detail = detail::NO_SERVICE;
-            write.phase = Phase::RefreshDue;
+        if self.write.as_mut().is_some_and(|write| write.roll_back(files)) {
             self.session.refresh.now();
         }
     }
 
     fn result_is_due(&self) -> bool {
-        self.write.as_ref().is_some_and(|write| {
-            write.phase == Phase::Done
-                && matches!(write.state, LastState::Confirmed | LastState::RolledBack)
-                && !write.acknowledged
-                && write.results_left > 0
-        })
+        self.write.as_ref().is_some_and(Write::result_is_due)
     }
 
     fn result(&self, write: &Write, files: &Files) -> Option<WriteResult> {
         Some(WriteResult {
-            tid: write.tid,
+            tid: write.tid(),
             eid: self.eid,
             imsi: files.imsi(),
             imei: self.session.imei.or(self.imei)?,
-            status: status_of(write.state),
-            detail: write.detail,
+            status: write.status(),
+            detail: write.detail(),
             mt_counter: self.mt_counter,
         })
     }
@@ -554,11 +447,11 @@ impl Applet {
     }
 
     fn last_tid(&self) -> u32 {
-        self.write.as_ref().map_or(0, |write| write.tid)
+        self.write.as_ref().map_or(0, Write::tid)
     }
 
     fn last_state(&self) -> LastState {
-        self.write.as_ref().map_or(LastState::None, |write| write.state)
+        self.write.as_ref().map_or(LastState::None, Write::state)
     }
 }
 
@@ -577,13 +470,4 @@ pub(super) struct Memory<'a> {
     pub(super) last_tid: u32,
     pub(super) last_state: LastState,
     pub(super) executed: &'a BTreeMap<u32, u32>,
-}
-
-fn status_of(state: LastState) -> WriteStatus {
-    match state {
-        LastState::None | LastState::Accepted => WriteStatus::Accepted,
-        LastState::Confirmed => WriteStatus::Confirmed,
-        LastState::RolledBack => WriteStatus::RolledBack,
-        LastState::Refused => WriteStatus::Refused,
-    }
 }

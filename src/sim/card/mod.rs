@@ -9,6 +9,7 @@ mod files;
 mod secured;
 mod toolkit;
 mod usim;
+mod write;
 
 use std::collections::VecDeque;
 
@@ -25,8 +26,9 @@ use secured::{Por, Secured, Verdict};
 use toolkit::{Proactive, Purpose, Toolkit};
 use usim::{Authentication, Usim};
 
-pub use applet::{AppletTiming, detail};
+pub use applet::AppletTiming;
 pub use secured::{MO_TAR, MT_TAR};
+pub use write::detail;
 
 /// A part of a response packet is tried so often; then the response counts as lost.
 const POR_ATTEMPTS_MAX: u8 = 3;

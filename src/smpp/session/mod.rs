@@ -285,6 +285,12 @@ impl<T> Session<T> {
         self.slots.in_flight()
     }
 
+    /// Requests of the peer that the caller has not answered.
+    #[must_use]
+    pub const fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     // ---- Inside: what comes in
 
     fn handle(&mut self, now: Instant, frame: Frame) {
