@@ -115,7 +115,9 @@ struct Running {
 
 impl Running {
     fn end(mut self, signal: &str) -> i32 {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
+        );
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -142,7 +144,8 @@ fn the_sample_files_are_what_the_command_writes() {
     let owner = "default".parse().unwrap();
     let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Reject };
     let cards = read_cards(shipped("cards.csv").as_bytes(), &terms).unwrap();
-    let triple_des = |keys: &airwrite::gateway::import::KeySetRow| keys.algorithm == airwrite::ota::Algorithm::TripleDes2;
+    let triple_des =
+        |keys: &airwrite::gateway::import::KeySetRow| keys.algorithm == airwrite::ota::Algorithm::TripleDes2;
     assert_eq!(cards.rows.len(), 10);
     assert_eq!(cards.rows.iter().filter(|row| triple_des(&row.keys[0])).count(), 2);
     assert_eq!(sample::read_targets(shipped("subscribers.csv").as_bytes()).unwrap().len(), 10);
@@ -165,7 +168,12 @@ fn cards_are_imported_once() {
     let cards = Path::new(ROOT).join("config/sample/cards.csv");
     let cards = cards.to_str().unwrap();
     let first = place.configured(&["cards", "import", cards]);
-    assert_eq!((first.code, first.stdout.as_str()), (0, "imported 10, already there 0, refused 0\n"), "{}", first.stderr);
+    assert_eq!(
+        (first.code, first.stdout.as_str()),
+        (0, "imported 10, already there 0, refused 0\n"),
+        "{}",
+        first.stderr
+    );
     let again = place.configured(&["cards", "import", cards, "--json"]);
     assert_eq!(again.json(), json!({ "imported": 0, "already_there": 10, "refused": [] }));
 
@@ -200,7 +208,12 @@ fn a_card_file_with_errors_is_not_imported() {
     );
     assert_eq!(place.configured(&["cards", "import", "cards.csv", "--json"]).json()["errors_total"], 2);
     let none = place.configured(&["cards", "import", "absent.csv"]);
-    assert_eq!((none.code, none.stderr.starts_with("error: absent.csv: No such file")), (1, true), "{}", none.stderr);
+    assert_eq!(
+        (none.code, none.stderr.starts_with("error: absent.csv: No such file")),
+        (1, true),
+        "{}",
+        none.stderr
+    );
 }
 
 #[test]
@@ -208,7 +221,11 @@ fn a_wrong_configuration_ends_with_2_and_says_where() {
     let place = Place::new();
     let without_key = place.configured(&["serve"]);
     assert_eq!(without_key.code, 1);
-    assert!(without_key.stderr.contains("make one with `airwrite keys master --out "), "{}", without_key.stderr);
+    assert!(
+        without_key.stderr.contains("make one with `airwrite keys master --out "),
+        "{}",
+        without_key.stderr
+    );
 
     let config = fs::read_to_string(place.path("airwrite.toml")).unwrap();
     fs::write(place.path("airwrite.toml"), format!("{config}[stroe]\n")).unwrap();
@@ -233,7 +250,8 @@ fn api_keys_are_made_listed_and_revoked() {
     assert!(!listed.stdout.contains(token));
     let listed = listed.json();
     let listed = listed.as_array().unwrap();
-    let revoked: Vec<_> = listed.iter().filter(|key| key["revoked"] == true).map(|key| &key["owner"]).collect();
+    let revoked: Vec<_> =
+        listed.iter().filter(|key| key["revoked"] == true).map(|key| &key["owner"]).collect();
     assert_eq!((listed.len(), revoked), (2, vec![&json!("acme")]));
     assert_eq!(place.configured(&["keys", "revoke", "key_0"]).code, 1);
 }
@@ -271,14 +289,28 @@ fn the_simulated_operator_reports_its_cards() {
     let sample = Path::new(ROOT).join("config/sample");
     let (cards, subscribers) = (sample.join("cards.csv"), sample.join("subscribers.csv"));
     let arguments = [
-        "smsc", "--listen", "127.0.0.1:0", "--report", "report.json", "--power-on", "3", "--seed", "1", "--cards",
-        cards.to_str().unwrap(), "--subscribers", subscribers.to_str().unwrap(),
+        "smsc",
+        "--listen",
+        "127.0.0.1:0",
+        "--report",
+        "report.json",
+        "--power-on",
+        "3",
+        "--seed",
+        "1",
+        "--cards",
+        cards.to_str().unwrap(),
+        "--subscribers",
+        subscribers.to_str().unwrap(),
     ];
     let running = place.start(&arguments, "SMSC on 127.0.0.1:");
     let lines = Arc::clone(&running.lines);
     assert_eq!(running.end("-INT"), 0);
     let lines = lines.lock().unwrap();
-    assert!(lines.iter().any(|line| line.starts_with("357805020000015  89001012000000000000000000000150")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("357805020000015  89001012000000000000000000000150")),
+        "{lines:?}"
+    );
     assert!(lines.iter().any(|line| line.contains("10 cards, 3 switched on, 10 subscriptions to order")));
     let report: Value = serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
     let cards = report["cards"].as_array().unwrap();
@@ -316,7 +348,16 @@ async fn api(end: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
 async fn write(url: &str, more: &[&str]) -> Ran {
     let place = Place::new();
     let order = [
-        "write", "--api", url, "--key", "aw_token", "--imei", "357805020000015", "--imsi", "001012000000001", "--msisdn",
+        "write",
+        "--api",
+        url,
+        "--key",
+        "aw_token",
+        "--imei",
+        "357805020000015",
+        "--imsi",
+        "001012000000001",
+        "--msisdn",
         "+861064200000001",
     ];
     let mut command = place.command(&[&order, more].concat());
@@ -344,7 +385,8 @@ async fn only_effective_is_success() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_order_says_why() {
-    let refuse = async || (StatusCode::CONFLICT, Json(json!({ "title": "In use", "field": "subscription.imsi" })));
+    let refuse =
+        async || (StatusCode::CONFLICT, Json(json!({ "title": "In use", "field": "subscription.imsi" })));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/writes", post(refuse))).await });

@@ -67,7 +67,8 @@ fn columns_come_in_any_order_and_may_be_left_out() {
 #[test]
 fn the_header_is_checked() {
     let header = |text: &str| read(text).unwrap_err().to_string();
-    let unknown = header(&format!("EID,PROFILE,ALG,KIC1,KID1,ADM1\n{EID},airwrite-applet,aes,{KEY},{KEY},1\n"));
+    let unknown =
+        header(&format!("EID,PROFILE,ALG,KIC1,KID1,ADM1\n{EID},airwrite-applet,aes,{KEY},{KEY},1\n"));
     assert!(unknown.starts_with("line 1, column ADM1: unknown; expected EID, ICCID, "), "{unknown}");
     assert!(header("EID,EID,PROFILE,ALG,KIC1,KID1\n").contains("line 1, column EID: expected once"));
     let missing = header("PROFILE,ALG,KIC1\n");
@@ -84,23 +85,59 @@ fn the_header_is_checked() {
 fn every_error_names_line_column_and_what_was_expected() {
     let cases = [
         (format!("{EID}1,,,,,airwrite-applet,aes,{KEY},{KEY},"), "EID: expected 32 digits, found 33"),
-        (format!("{},,,,,airwrite-applet,aes,{KEY},{KEY},", EID.replace("121", "122")), "EID: expected the remainder 1 modulo 97, found 2"),
-        (format!("{EID},8988211000000000000,,,,airwrite-applet,aes,{KEY},{KEY},"), "ICCID: expected the check digit"),
-        (format!(",,,,,airwrite-applet,aes,{KEY},{KEY},"), "EID: expected an EID: the applet names its card by it"),
-        (format!("{EID},,,,,other,aes,{KEY},{KEY},"), "PROFILE: expected a configured profile: airwrite-applet"),
+        (
+            format!("{},,,,,airwrite-applet,aes,{KEY},{KEY},", EID.replace("121", "122")),
+            "EID: expected the remainder 1 modulo 97, found 2",
+        ),
+        (
+            format!("{EID},8988211000000000000,,,,airwrite-applet,aes,{KEY},{KEY},"),
+            "ICCID: expected the check digit",
+        ),
+        (
+            format!(",,,,,airwrite-applet,aes,{KEY},{KEY},"),
+            "EID: expected an EID: the applet names its card by it",
+        ),
+        (
+            format!("{EID},,,,,other,aes,{KEY},{KEY},"),
+            "PROFILE: expected a configured profile: airwrite-applet",
+        ),
         (format!("{EID},,,,,,aes,{KEY},{KEY},"), "PROFILE: expected the name of a profile, found nothing"),
         (format!("{EID},,,,maybe,airwrite-applet,aes,{KEY},{KEY},"), "PRESET: expected yes or no"),
-        (format!("{EID},,001010000000001,,yes,airwrite-applet,aes,{KEY},{KEY},"), "MSISDN: expected a value where PRESET is yes"),
-        (format!("{EID},,001010000000001,,no,airwrite-applet,aes,{KEY},{KEY},"), "IMSI: expected nothing where PRESET is not yes"),
-        (format!("{EID},,,4912345,,airwrite-applet,aes,{KEY},{KEY},"), "MSISDN: expected nothing where PRESET is not yes"),
-        (format!("{EID},,12,4912345,yes,airwrite-applet,aes,{KEY},{KEY},"), "IMSI: expected 14 or 15 digits, found 2"),
+        (
+            format!("{EID},,001010000000001,,yes,airwrite-applet,aes,{KEY},{KEY},"),
+            "MSISDN: expected a value where PRESET is yes",
+        ),
+        (
+            format!("{EID},,001010000000001,,no,airwrite-applet,aes,{KEY},{KEY},"),
+            "IMSI: expected nothing where PRESET is not yes",
+        ),
+        (
+            format!("{EID},,,4912345,,airwrite-applet,aes,{KEY},{KEY},"),
+            "MSISDN: expected nothing where PRESET is not yes",
+        ),
+        (
+            format!("{EID},,12,4912345,yes,airwrite-applet,aes,{KEY},{KEY},"),
+            "IMSI: expected 14 or 15 digits, found 2",
+        ),
         (format!("{EID},,,,,airwrite-applet,des,{KEY},{KEY},"), "ALG: expected aes or 3des2"),
-        (format!("{EID},,,,,airwrite-applet,3des3,{KEY},{KEY},"), "ALG: expected aes or 3des2; 3des3 is not served yet"),
+        (
+            format!("{EID},,,,,airwrite-applet,3des3,{KEY},{KEY},"),
+            "ALG: expected aes or 3des2; 3des3 is not served yet",
+        ),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY}00,{KEY},"), "KIC1: expected 16, 24 or 32 octets"),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY},xy,"), "KID1: expected a key in hexadecimal digits"),
-        (format!("{EID},,,,,airwrite-applet,aes,,{KEY},"), "KIC1: expected a key in hexadecimal digits, found nothing"),
-        (format!("{EID},,,,,airwrite-applet,aes,{KEY},{KEY},-1"), "CNTR_FLOOR: expected a number up to 1099511627774"),
-        (format!("{EID},,,,,airwrite-applet,aes,{KEY},{KEY},1099511627775"), "CNTR_FLOOR: expected a number up to"),
+        (
+            format!("{EID},,,,,airwrite-applet,aes,,{KEY},"),
+            "KIC1: expected a key in hexadecimal digits, found nothing",
+        ),
+        (
+            format!("{EID},,,,,airwrite-applet,aes,{KEY},{KEY},-1"),
+            "CNTR_FLOOR: expected a number up to 1099511627774",
+        ),
+        (
+            format!("{EID},,,,,airwrite-applet,aes,{KEY},{KEY},1099511627775"),
+            "CNTR_FLOOR: expected a number up to",
+        ),
     ];
     for (values, expected) in cases {
         let errors = errors(&line(&values));
@@ -179,7 +216,9 @@ fn floors_by_tar_need_a_profile_that_counts_by_tar() {
     );
     assert_eq!(
         errors(&text),
-        ["line 2, column CNTR_FLOOR:B00001: expected nothing: the profile airwrite-applet has no counters by TAR"]
+        [
+            "line 2, column CNTR_FLOOR:B00001: expected nothing: the profile airwrite-applet has no counters by TAR"
+        ]
     );
     let by_tar = PROFILE.replace("scope = \"card\"", "scope = \"tar\"");
     let row = &read_with(&text, &by_tar, EidChecksum::Reject).unwrap().rows[0];
@@ -208,7 +247,12 @@ fn report(imported: usize, already_there: usize) -> ImportReport {
 }
 
 async fn entries(store: &MemoryStore) -> usize {
-    store.scan(airwrite::store::Scan::first(airwrite::store::KeyRange::all(), 4096)).await.unwrap().value.len()
+    store
+        .scan(airwrite::store::Scan::first(airwrite::store::KeyRange::all(), 4096))
+        .await
+        .unwrap()
+        .value
+        .len()
 }
 
 #[tokio::test]

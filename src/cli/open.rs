@@ -26,7 +26,9 @@ pub(super) async fn store(config: &Config) -> Result<Arc<dyn Store>> {
             StoreError::AnotherProcess(_) => {
                 "; stop that process (`airwrite serve`?) or choose another [store] directory"
             }
-            StoreError::OtherVersion { .. } => "; use the program that wrote it, or another [store] directory",
+            StoreError::OtherVersion { .. } => {
+                "; use the program that wrote it, or another [store] directory"
+            }
             _ => "",
         };
         anyhow!("store {directory}: {error}{advice}")
@@ -58,8 +60,7 @@ async fn check_master_key(vault: &dyn Vault, store: &dyn Store) -> Result<()> {
     let card = keys::card_of(key)?;
     let record = store.get_one(keys::card_keys(card)).await?.value;
     let record = record.with_context(|| format!("{card} has no keys in the store"))?;
-    let request =
-        SealRequest { spi1: Spi1(0), spi2: Spi2(0), tar: Tar([0; 3]), cntr: Cntr::ZERO, data: &[] };
+    let request = SealRequest { spi1: Spi1(0), spi2: Spi2(0), tar: Tar([0; 3]), cntr: Cntr::ZERO, data: &[] };
     match vault.seal(KeyRef { card, record: &record, kvn: 1 }, request).await {
         Err(error @ VaultError::Record(_)) => Err(error.into()),
         // The record opened; what became of the packet is of no interest.

@@ -109,7 +109,8 @@ fn gateway_config(config: Config) -> Result<GatewayConfig> {
 }
 
 fn start_log(config: &LogConfig) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|_| ConfigError::Log { level: config.level.clone() })?;
+    let filter =
+        EnvFilter::try_new(&config.level).map_err(|_| ConfigError::Log { level: config.level.clone() })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -162,8 +162,7 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
         };
         let keys = keys.key_set().with_context(of_line)?;
         let mut spec = CardSpec::new(eid, iccid, sample::device_imei(number)?, keys);
-        spec.preset =
-            row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
+        spec.preset = row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
         short_code.clone_into(&mut spec.short_code);
         specs.push(spec);
     }
@@ -173,9 +172,10 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
 fn print_cards(specs: &[CardSpec]) {
     println!("{:15}  {:32}  {:15}  MSISDN", "IMEI", "EID", "IMSI");
     for spec in specs {
-        let (imsi, msisdn) = spec
-            .preset
-            .map_or_else(|| ("none".to_owned(), String::new()), |p| (p.imsi.to_string(), p.msisdn.to_string()));
+        let (imsi, msisdn) = spec.preset.map_or_else(
+            || ("none".to_owned(), String::new()),
+            |p| (p.imsi.to_string(), p.msisdn.to_string()),
+        );
         println!("{}  {}  {imsi:15}  {msisdn}", spec.imei, spec.eid);
     }
 }

@@ -107,8 +107,10 @@ impl Api {
     /// Places the order. However often it is sent, it is one: all attempts carry the same idempotency key.
     async fn order(&self, arguments: &Arguments) -> Result<Value> {
         let mut subscription = json!({ "imsi": arguments.imsi, "msisdn": arguments.msisdn });
-        let optional =
-            [("iccid", arguments.iccid.map(|v| v.to_string())), ("smsc", arguments.smsc.map(|v| v.to_string()))];
+        let optional = [
+            ("iccid", arguments.iccid.map(|v| v.to_string())),
+            ("smsc", arguments.smsc.map(|v| v.to_string())),
+        ];
         for (field, value) in optional {
             if let Some(value) = value {
                 subscription[field] = value.into();
@@ -194,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line() {
-        let problem = json!({ "title": "A field is not valid", "detail": "Read the field.", "field": "device.imei" });
+        let problem =
+            json!({ "title": "A field is not valid", "detail": "Read the field.", "field": "device.imei" });
         let line = refusal(StatusCode::BAD_REQUEST, &problem);
         assert_eq!(line, "A field is not valid (device.imei): Read the field.");
         assert_eq!(refusal(StatusCode::BAD_GATEWAY, &Value::Null), "502 Bad Gateway");

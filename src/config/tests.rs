@@ -143,10 +143,12 @@ fn the_environment_overrides() {
 #[test]
 fn a_variable_that_nobody_knows_is_refused() {
     let (_directory, path) = written(LEAST);
-    let refused =
-        |name, value| Config::load(&path, &environment(&[(name, value)])).unwrap_err().to_string();
+    let refused = |name, value| Config::load(&path, &environment(&[(name, value)])).unwrap_err().to_string();
     let error = refused("AIRWRITE_STORE_PATH", "x");
-    assert!(error.starts_with("environment variable AIRWRITE_STORE_PATH: expected AIRWRITE_STORE_DIR"), "{error}");
+    assert!(
+        error.starts_with("environment variable AIRWRITE_STORE_PATH: expected AIRWRITE_STORE_DIR"),
+        "{error}"
+    );
     let error = refused("AIRWRITE_LINK_SOUTH_PASSWORD", "x");
     assert!(error.contains("the name of a configured [[link]]"), "{error}");
     let error = refused("AIRWRITE_API_LISTEN", "everywhere");

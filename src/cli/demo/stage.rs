@@ -33,8 +33,14 @@ const SYSTEM_ID: &str = "airwrite";
 const POWER_ON: Duration = Duration::from_secs(4);
 
 /// A network in a hurry, so that nobody has to wait for STATUS commands.
-const LATENCIES: Latencies =
-    Latencies { attach_ms: 300, attach_again_ms: 5_000, mt_ms: 100, mo_ms: 100, restart_ms: 400, status_ms: 2_000 };
+const LATENCIES: Latencies = Latencies {
+    attach_ms: 300,
+    attach_again_ms: 5_000,
+    mt_ms: 100,
+    mo_ms: 100,
+    restart_ms: 400,
+    status_ms: 2_000,
+};
 
 pub(super) struct Stage {
     pub(super) smsc: SocketAddr,
@@ -98,7 +104,8 @@ impl Stage {
     /// What somebody who stays can try.
     pub(super) fn describe(&self, sample: &Sample) {
         let (api, token) = (self.api, self.token.expose_secret());
-        let eid = sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
+        let eid =
+            sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
         println!("\nStill running; Ctrl-C ends it. Try:\n");
         println!("  export KEY={token}");
         println!("  curl -s -H \"Authorization: Bearer $KEY\" 'http://{api}/v1/writes?limit=3'");
@@ -116,7 +123,12 @@ impl Stage {
     }
 }
 
-async fn start_operator(sample: &Sample, seed: u64, password: &str, clock: Arc<dyn Clock>) -> Result<SimHandle> {
+async fn start_operator(
+    sample: &Sample,
+    seed: u64,
+    password: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<SimHandle> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the simulated SMSC")?;
     let specs = sample.cards.iter().zip(1..).map(|(row, number)| spec(row, number));
     let specs = specs.collect::<Result<Vec<_>>>()?;
@@ -151,12 +163,8 @@ fn gateway_config(smsc: SocketAddr, password: &str, endpoint: &EndpointConfig) -
         source: SourceConfig { digits: CardSpec::SHORT_CODE.to_owned(), ..SourceConfig::default() },
         ..LinkConfig::default()
     };
-    let all = RouteConfig {
-        name: "all".to_owned(),
-        owner: None,
-        prefix: String::new(),
-        link: link.name.clone(),
-    };
+    let all =
+        RouteConfig { name: "all".to_owned(), owner: None, prefix: String::new(), link: link.name.clone() };
     let profile = Profile::from_toml(APPLET_PROFILE)?;
     Ok(GatewayConfig {
         profiles: BTreeMap::from([(profile.name.clone(), profile)]),
