@@ -25,7 +25,18 @@ const SUBSCRIPTIONS_HEADER: [&str; 2] = ["IMSI", "MSISDN"];
 
 /// The header of a card file, as [`write_cards`] fills it.
 const CARDS_HEADER: [&str; 13] = [
-    "EID", "ICCID", "IMSI", "MSISDN", "PRESET", "PROFILE", "OWNER", "KVN", "ALG", "CMAC_LEN", "KIC1", "KID1",
+    "EID",
+    "ICCID",
+    "IMSI",
+    "MSISDN",
+    "PRESET",
+    "PROFILE",
+    "OWNER",
+    "KVN",
+    "ALG",
+    "CMAC_LEN",
+    "KIC1",
+    "KID1",
     "CNTR_FLOOR",
 ];
 
@@ -95,12 +106,16 @@ pub fn sample(count: u32, seed: u64) -> Result<Sample> {
 
 /// 30 digits with the check digits that belong to them.
 fn eid(body: &str) -> Result<Eid> {
-    (0..97).find_map(|check| format!("{body}{check:02}").parse().ok()).context("the body of an EID has 30 digits")
+    (0..97)
+        .find_map(|check| format!("{body}{check:02}").parse().ok())
+        .context("the body of an EID has 30 digits")
 }
 
 /// 18 digits with the check digit that belongs to them.
 fn iccid(body: &str) -> Result<Iccid> {
-    (0..10).find_map(|check| format!("{body}{check}").parse().ok()).context("the body of an ICCID has 18 digits")
+    (0..10)
+        .find_map(|check| format!("{body}{check}").parse().ok())
+        .context("the body of an ICCID has 18 digits")
 }
 
 fn key_set(number: u32, rng: &SeededRng) -> KeySetRow {

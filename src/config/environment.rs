@@ -29,7 +29,8 @@ impl Environment {
     /// Puts the values over those of the file.
     pub(super) fn override_in(&self, raw: &mut Raw) -> Result<(), ConfigError> {
         for (name, value) in &self.0 {
-            let error = |expected: &str| ConfigError::Environment { name: name.clone(), expected: expected.into() };
+            let error =
+                |expected: &str| ConfigError::Environment { name: name.clone(), expected: expected.into() };
             match name.strip_prefix("AIRWRITE_").unwrap_or_default() {
                 "STORE_DIRECTORY" => raw.store.directory = value.into(),
                 "VAULT_MASTER_KEY_FILE" => raw.vault.master_key_file = value.into(),
@@ -63,7 +64,9 @@ impl FromIterator<(String, String)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
         let ours = |name: &str| {
             let rest = name.strip_prefix("AIRWRITE_").unwrap_or_default();
-            SECTIONS.iter().any(|section| rest.strip_prefix(section).is_some_and(|rest| rest.starts_with('_')))
+            SECTIONS
+                .iter()
+                .any(|section| rest.strip_prefix(section).is_some_and(|rest| rest.starts_with('_')))
         };
         Self(variables.into_iter().filter(|(name, _)| ours(name)).collect())
     }

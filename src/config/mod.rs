@@ -145,7 +145,11 @@ impl Config {
             let profile = Profile::from_toml(&read(&file)?)
                 .map_err(|error| ConfigError::Profile { path: file.clone(), error })?;
             if let Some(twin) = profiles.insert(profile.name.clone(), profile) {
-                return Err(value(path, "profiles", format!("profiles of different names, {} is there twice", twin.name)));
+                return Err(value(
+                    path,
+                    "profiles",
+                    format!("profiles of different names, {} is there twice", twin.name),
+                ));
             }
         }
         let config = Self {
@@ -171,7 +175,11 @@ impl Config {
             return Err(value(path, "profiles", "at least one file with a profile".to_owned()));
         }
         if self.timers.validity_s.is_empty() || self.timers.result_polls_s.is_empty() {
-            return Err(value(path, "timers", "at least one entry in validity_s and in result_polls_s".to_owned()));
+            return Err(value(
+                path,
+                "timers",
+                "at least one entry in validity_s and in result_polls_s".to_owned(),
+            ));
         }
         unique(path, "link.name", self.links.iter().map(|link| link.name.as_str()))?;
         unique(path, "route.name", self.routes.iter().map(|route| route.name.as_str()))?;

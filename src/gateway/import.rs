@@ -17,9 +17,7 @@ use crate::ota::{Algorithm, Cntr, CommandHeader, Key, KeyError, KeySet, Spi1, Sp
 use crate::store::records::{
     Claim, Holder, RecordError, decode_card, decode_claim, encode_card, encode_claim,
 };
-use crate::store::{
-    Commit, CommitError, EnvelopeError, Guarded, Seq, Store, StoreError, Unguarded, keys,
-};
+use crate::store::{Commit, CommitError, EnvelopeError, Guarded, Seq, Store, StoreError, Unguarded, keys};
 use crate::vault::{ClearKeySet, KeyRef, SealRequest, Vault, VaultError};
 use crate::world::{Clock, Rng};
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use airwrite::card::{Owner, Profile, Subscription, Timers, WriteId, WriteState};
 use airwrite::cli::sample::{Sample, Target, device_imei, sample};
 use airwrite::gateway::import::{CardRow, Importer, import};
-use airwrite::gateway::{EndpointRef, Gateway, GatewayConfig, Idempotency, NewOrder, OrderError, RouteConfig, World};
+use airwrite::gateway::{
+    EndpointRef, Gateway, GatewayConfig, Idempotency, NewOrder, OrderError, RouteConfig, World,
+};
 use airwrite::identity::EidChecksum;
 use airwrite::link::{BoxFuture, Connector, LinkConfig, SourceConfig, Transport};
 use airwrite::sim::{self, CardSpec, EsmeAccount, Preset, Report, SimConfig, SimHandle};
@@ -94,7 +96,12 @@ impl Scene {
         loop {
             let order = NewOrder {
                 imei: device_imei(u32::try_from(index).unwrap() + 1).unwrap(),
-                subscription: Subscription { imsi: target.imsi, msisdn: target.msisdn, iccid: None, smsc: None },
+                subscription: Subscription {
+                    imsi: target.imsi,
+                    msisdn: target.msisdn,
+                    iccid: None,
+                    smsc: None,
+                },
                 deadline: None,
                 client_order_id: None,
                 require_bound: false,

@@ -116,7 +116,8 @@ impl fmt::Display for Findings {
 pub fn read_cards(input: impl io::Read, terms: &ImportTerms<'_>) -> Result<CardFile, CardFileError> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
-    let mut file = Reading { terms, seen: Seen::default(), errors: Findings::default(), warnings: Findings::default() };
+    let mut file =
+        Reading { terms, seen: Seen::default(), errors: Findings::default(), warnings: Findings::default() };
     let mut rows = Vec::new();
     let mut columns = None;
     let mut record = StringRecord::new();
@@ -257,7 +258,11 @@ impl<'a> Reading<'a> {
         let name = self.required(line, Column::Profile, "the name of a profile")?;
         let profile = profiles.get(name);
         if profile.is_none() {
-            self.errors.add(line.number, Column::Profile, format!("expected a configured profile: {}", known()));
+            self.errors.add(
+                line.number,
+                Column::Profile,
+                format!("expected a configured profile: {}", known()),
+            );
         }
         profile
     }
@@ -346,8 +351,11 @@ impl<'a> Reading<'a> {
         };
         let allowed = profile.filter(|profile| !profile.mt.algorithms.iter().any(|allowed| allowed == name));
         if let Some(profile) = allowed {
-            let expected =
-                format!("expected what the profile {} allows: {}", profile.name, profile.mt.algorithms.join(", "));
+            let expected = format!(
+                "expected what the profile {} allows: {}",
+                profile.name,
+                profile.mt.algorithms.join(", ")
+            );
             self.errors.add(line.number, Column::Alg, expected);
             return None;
         }
@@ -372,7 +380,11 @@ impl<'a> Reading<'a> {
         let (kid, kid_octets) = kid?;
         let number = kvn + index - 1;
         if number > 15 {
-            self.errors.add(line.number, Column::Kic(index), format!("expected a key set number up to 15, found {number}"));
+            self.errors.add(
+                line.number,
+                Column::Kic(index),
+                format!("expected a key set number up to 15, found {number}"),
+            );
             return None;
         }
         if let Err(error) = KeySet::new(number, kic, kid, cc_len) {
@@ -389,7 +401,12 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn key(&mut self, line: &Line<'_>, column: Column, algorithm: Algorithm) -> Option<(Key, Zeroizing<Vec<u8>>)> {
+    fn key(
+        &mut self,
+        line: &Line<'_>,
+        column: Column,
+        algorithm: Algorithm,
+    ) -> Option<(Key, Zeroizing<Vec<u8>>)> {
         self.parsed(line, column, |text| {
             let octets = Zeroizing::new(hex::decode(text).map_err(|_| {
                 // The decoder's own error repeats what stands there.
