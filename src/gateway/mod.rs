@@ -7,6 +7,7 @@
 mod cards;
 mod changes;
 mod dispatch;
+pub mod import;
 mod inbound;
 mod metrics;
 mod orders;
