@@ -11,7 +11,7 @@ use airwrite::gateway::import::{
 use airwrite::identity::EidChecksum;
 use airwrite::store::records::{Claim, Holder, decode_card, encode_claim};
 use airwrite::store::{Commit, Guarded, MemoryStore, Store, Unguarded, keys};
-use airwrite::vault::{KeyRef, MasterKey, SealRequest, SoftwareVault, Vault};
+use airwrite::vault::{KeyRef, MasterKey, SealRequest, SoftwareVault};
 use airwrite::world::{SeededRng, TokioClock};
 
 const PROFILE: &str = include_str!("../config/profiles/airwrite-applet.toml");

@@ -50,7 +50,7 @@ enum Command {
     /// Order a write at a running gateway
     Write(write::Arguments),
     /// Show everything at once: operator, gateway, bindings, orders, proofs
-    Demo(DemoArguments),
+    Demo(demo::Arguments),
 }
 
 /// The configuration that a command works with.
@@ -59,23 +59,6 @@ struct ConfigArgument {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "config/airwrite.toml")]
     config: PathBuf,
-}
-
-/// What the demo is told.
-#[derive(Debug, clap::Args)]
-pub struct DemoArguments {
-    /// How many cards to power on
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    pub cards: u32,
-    /// Stay up afterwards and say what to try next
-    #[arg(long)]
-    pub keep: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// What everything random in the simulated network follows from
-    #[arg(long, value_name = "NUMBER")]
-    pub seed: Option<u64>,
 }
 
 impl ConfigArgument {

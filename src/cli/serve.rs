@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::signals::Signals;
 use super::{ConfigArgument, Outcome, open};
+use crate::api::webhook::{self, Webhooks};
 use crate::api::{self, ApiMetrics, ApiState};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, World};
@@ -49,11 +50,18 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         rng: Arc::new(SystemRng),
         connector: Arc::new(TcpConnector),
     };
-    let api_config = config.api.clone();
-    let gateway = Gateway::start(gateway_config(config)?, world).await?;
-
+    let metrics = Arc::new(ApiMetrics::default());
     let stop = CancellationToken::new();
-    let api = ApiState::new(gateway.clone(), &api_config, Arc::new(ApiMetrics::default()));
+    let outboxes = webhook::World {
+        store: world.store.clone(),
+        clock: world.clock.clone(),
+        rng: world.rng.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let gateway = Gateway::start(gateway_config(&config), world).await?;
+    let webhooks = Webhooks::start(&outboxes, &config.webhooks, &config.endpoints, &stop)?;
+    let sending = tokio::spawn(webhooks.follow(gateway.clone()));
+    let api = ApiState::new(gateway.clone(), &config.api, metrics);
     let mut serving = tokio::spawn(api::serve(listener, api, stop.clone()));
     tracing::info!(api = %format!("http://{address}"), "airwrite serves");
 
@@ -70,6 +78,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         // What the API has begun needs the gateway.
         if ended_early.is_none() {
             log_end((&mut serving).await);
+        }
+        if let Err(error) = sending.await {
+            tracing::warn!(%error, "webhooks");
         }
         gateway.shutdown(GRACE).await;
     };
@@ -93,19 +104,19 @@ fn log_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
 }
 
 /// What the gateway needs of the configuration.
-fn gateway_config(config: Config) -> Result<GatewayConfig> {
-    let mut endpoints = Vec::new();
-    for webhook in &config.webhooks {
-        endpoints.push(EndpointRef { name: webhook.name.clone(), owner: webhook.owner.parse()? });
-    }
-    Ok(GatewayConfig {
-        profiles: config.profiles,
-        timers: config.timers,
-        links: config.links,
-        routes: config.routes,
-        endpoints,
+fn gateway_config(config: &Config) -> GatewayConfig {
+    let outbox = |endpoint: &webhook::EndpointConfig| EndpointRef {
+        name: endpoint.name.clone(),
+        owner: endpoint.owner.clone(),
+    };
+    GatewayConfig {
+        profiles: config.profiles.clone(),
+        timers: config.timers.clone(),
+        links: config.links.clone(),
+        routes: config.routes.clone(),
+        endpoints: config.endpoints.iter().map(outbox).collect(),
         eid_checksum: config.eid_checksum,
-    })
+    }
 }
 
 fn start_log(config: &LogConfig) -> Result<()> {

@@ -50,8 +50,10 @@ pub struct Config {
     pub links: Vec<LinkConfig>,
     /// Which link serves which cards.
     pub routes: Vec<RouteConfig>,
+    /// How events are sent.
+    pub webhooks: WebhookConfig,
     /// Who is told of events.
-    pub webhooks: Vec<EndpointConfig>,
+    pub endpoints: Vec<EndpointConfig>,
 }
 
 /// `[vault]`
@@ -109,6 +111,8 @@ struct Raw {
     #[serde(default)]
     route: Vec<RouteConfig>,
     #[serde(default)]
+    webhooks: WebhookConfig,
+    #[serde(default)]
     webhook: Vec<EndpointConfig>,
 }
 
@@ -148,7 +152,8 @@ impl Config {
             profiles,
             links: raw.link,
             routes: raw.route,
-            webhooks: raw.webhook,
+            webhooks: raw.webhooks,
+            endpoints: raw.webhook,
         };
         config.check(path)?;
         Ok(config)
@@ -169,7 +174,7 @@ impl Config {
         }
         unique(path, "link.name", self.links.iter().map(|link| link.name.as_str()))?;
         unique(path, "route.name", self.routes.iter().map(|route| route.name.as_str()))?;
-        unique(path, "webhook.name", self.webhooks.iter().map(|webhook| webhook.name.as_str()))?;
+        unique(path, "webhook.name", self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))?;
         for route in &self.routes {
             if !self.links.iter().any(|link| link.name == route.link) {
                 let expected = format!("the name of a [[link]], route {:?} has {:?}", route.name, route.link);

@@ -57,6 +57,7 @@ fn the_shipped_file_shows_the_defaults() {
     assert_eq!(shipped.log, least.log);
     assert_eq!(shipped.eid_checksum, least.eid_checksum);
     assert_eq!(format!("{:?}", shipped.api), format!("{:?}", least.api));
+    assert_eq!(format!("{:?}", shipped.webhooks), format!("{:?}", least.webhooks));
     let store = StoreConfig { directory: shipped.store.directory.clone(), ..least.store };
     assert_eq!(shipped.store, store);
     let shown = LinkConfig {
@@ -68,6 +69,22 @@ fn the_shipped_file_shows_the_defaults() {
     };
     // A password shows nothing of itself in `Debug`.
     assert_eq!(format!("{:?}", shipped.links[0]), format!("{shown:?}"));
+}
+
+/// What the shipped file only shows in comments works too.
+#[test]
+fn the_shipped_examples_in_comments_load() {
+    let shipped = fs::read_to_string(shipped()).unwrap();
+    let mut uncommented = shipped.replace("profiles/airwrite-applet.toml", "applet.toml");
+    for example in ["owner = ", "[[webhook]]", "name = \"orders\"", "url = ", "secret = ", "allow_private = "]
+    {
+        uncommented = uncommented.replace(&format!("\n# {example}"), &format!("\n{example}"));
+    }
+    let config = load(&uncommented).unwrap();
+    let [endpoint] = config.endpoints.as_slice() else { panic!("one endpoint") };
+    assert_eq!((endpoint.name.as_str(), endpoint.owner.as_str()), ("orders", "default"));
+    assert!(!endpoint.allow_private);
+    assert_eq!(config.routes[0].owner.as_deref(), Some("default"));
 }
 
 #[test]
