@@ -198,6 +198,13 @@ fn eid_check_digits_follow_the_policy() {
 }
 
 #[test]
+fn weak_keys_are_taken_with_a_warning() {
+    let file = read(&line(&format!("{EID},,,,,airwrite-applet,aes,{KEY},{},", "00".repeat(16)))).unwrap();
+    let expected = "line 2, column KIC1: the key set has a weak key: all zero, or equal halves";
+    assert_eq!((file.rows.len(), file.warnings.to_string().as_str()), (1, expected));
+}
+
+#[test]
 fn several_key_sets_follow_the_first_ones_number() {
     let text = format!(
         "EID,PROFILE,ALG,KVN,CMAC_LEN,KIC1,KID1,KIK1,KIC2,KID2\n{EID},airwrite-applet,aes,3,4,{KEY},{KEY},{KEY},{KEY}{KEY},{KEY}\n"

@@ -408,14 +408,22 @@ impl<'a> Reading<'a> {
             self.errors.add(line.number, Column::CmacLen, error.to_string());
             return None;
         }
-        Some(KeySetRow {
+        let keys = KeySetRow {
             kvn: number,
             algorithm,
             cc_len,
             kic: kic_octets,
             kid: kid_octets,
             kik: kik.map(|(_, octets)| octets),
-        })
+        };
+        if keys.clear().is_ok_and(|keys| keys.is_weak()) {
+            self.warnings.add(
+                line.number,
+                Column::Kic(index),
+                "the key set has a weak key: all zero, or equal halves",
+            );
+        }
+        Some(keys)
     }
 
     fn key(
