@@ -23,7 +23,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_at_random_moments_loses_nothing_and_ends_nothing_twice() {
-    let seed = std::env::var("AIRWRITE_SEED").map_or_else(|_| SystemRng.next_u64() >> 32, |seed| seed.parse().unwrap());
+    let seed = std::env::var("AIRWRITE_SEED")
+        .map_or_else(|_| SystemRng.next_u64() >> 32, |seed| seed.parse().unwrap());
     eprintln!("seed {seed} (AIRWRITE_SEED={seed} kills after the same waits)");
     let chance = SeededRng::new(seed);
     let heard = Heard::default();
@@ -42,10 +43,14 @@ async fn kill_9_at_random_moments_loses_nothing_and_ends_nothing_twice() {
     site.until_effective(&writes).await;
 
     // What the cards hold.
-    site.until_report(|cards| cards.len() == CARDS && cards.iter().all(|card| card["last_state"] == "confirmed")).await;
+    site.until_report(|cards| {
+        cards.len() == CARDS && cards.iter().all(|card| card["last_state"] == "confirmed")
+    })
+    .await;
     let cards = site.report();
     for (imei, target) in site.orders() {
-        let card = cards.iter().find(|card| card["imei"] == imei.as_str()).expect("the device is in the report");
+        let card =
+            cards.iter().find(|card| card["imei"] == imei.as_str()).expect("the device is in the report");
         assert_eq!(card["ef_imsi"], target["imsi"], "{card:#}");
         assert_eq!(card["attached"], target["imsi"], "{card:#}");
         assert_eq!(card["cntr_conflicts"], json!([]), "I3: {card:#}");
@@ -89,7 +94,16 @@ impl Site {
         let (smsc, api) = (free_address(), free_address());
         let site = Self { directory, smsc, api: format!("http://{api}"), token: String::new() };
         let count = CARDS.to_string();
-        site.run(&["cards", "sample", "--count", &count, "--out", "cards.csv", "--subscriptions-out", "targets.csv"]);
+        site.run(&[
+            "cards",
+            "sample",
+            "--count",
+            &count,
+            "--out",
+            "cards.csv",
+            "--subscriptions-out",
+            "targets.csv",
+        ]);
         site.run(&["keys", "master", "--out", "master.key"]);
         let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/profiles/airwrite-applet.toml");
         let config = format!(
@@ -143,8 +157,16 @@ impl Site {
 
     fn start_smsc(&self) -> Process {
         let arguments = [
-            "smsc", "--listen", &self.smsc, "--cards", "cards.csv", "--subscribers", "targets.csv", "--report",
-            "report.json", "--quiet",
+            "smsc",
+            "--listen",
+            &self.smsc,
+            "--cards",
+            "cards.csv",
+            "--subscribers",
+            "targets.csv",
+            "--report",
+            "report.json",
+            "--quiet",
         ];
         Process(self.command(&arguments).stdout(Stdio::null()).spawn().unwrap())
     }
