@@ -261,12 +261,15 @@ async fn order_all(api: String, token: String, orders: Vec<(String, Value)>) -> 
     writes
 }
 
-/// Ends of writes as they were told: type and event id, each once.
+/// Ends by write: the types and ids of the events that told them.
+type Ends = BTreeMap<String, BTreeSet<(String, String)>>;
+
+/// What the webhooks told.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<BTreeMap<String, BTreeSet<(String, String)>>>>);
+struct Heard(Arc<Mutex<Ends>>);
 
 impl Heard {
-    fn ends(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
+    fn ends(&self) -> Ends {
         self.0.lock().unwrap().clone()
     }
 }
