@@ -139,7 +139,7 @@ impl Gateway {
         };
         let read = self.store().get_one(index).await?;
         let id = read.value.as_deref().and_then(|value| {
-            let octets = Guarded::decode(value).ok()?.body.try_into().ok()?;
+            let octets = Unguarded::decode(value).ok()?.try_into().ok()?;
             Some(CardId::from_octets(octets))
         });
         match id {

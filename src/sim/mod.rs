@@ -1,1 +1,31 @@
-//! (room sim)
+//! An operator in a box: message centre, register, terminals and cards, for tests, for the demonstration, and for
+//! trying a platform without a network.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`card`] | a UICC in APDUs: files, USIM, toolkit, secured packets, write applet |
+//! | `terminal` | a device that drives its card and asks the network |
+//! | [`hlr`], [`milenage`] | subscribers, authentication vectors, who is attached where |
+//! | [`smsc`], `deliveries` | store and forward to cards, and to ESMEs: messages of cards, receipts |
+//! | [`operator`] | all of them on one clock, without I/O |
+//! | `shell`, `session` | the same on TCP or on any stream, started by [`start`] |
+//!
+//! Only the octet codecs are shared with the platform. What the card takes, refuses, writes and undoes, and what the
+//! network lets in, is decided here, so that agreement between the two means something.
+
+pub mod card;
+mod deliveries;
+pub mod hlr;
+pub mod milenage;
+pub mod operator;
+mod session;
+mod shell;
+pub mod smsc;
+mod terminal;
+
+pub use card::{AppletTiming, CardReport, CardSpec, Preset};
+pub use deliveries::{DeliveryId, EsmeId};
+pub use hlr::OperatorSecret;
+pub use operator::{CardStatus, Latencies, OperatorConfig, Report};
+pub use shell::{EsmeAccount, SimConfig, SimHandle, Stopped, start};
+pub use smsc::{SmscConfig, SmscTotals};

@@ -47,7 +47,11 @@ impl Work<'_> {
                 LegState::Ready { .. } | LegState::Handed { .. } | LegState::BackOff { .. } if late => {
                     leg.state = LegState::Silent;
                 }
-                LegState::BackOff { until } if until <= now => leg.state = LegState::Ready { since: now },
+                LegState::BackOff { until } if until <= now => {
+                    leg.state = LegState::Ready { since: now };
+                    // What the SMSC only refused never went out.
+                    resent += u32::from(packet.repeated);
+                }
                 LegState::Taken { silent_at, .. } if silent_at <= now => {
                     let next = leg.attempt.saturating_add(1);
                     let again = match packet.purpose {

@@ -285,6 +285,12 @@ impl<T> Session<T> {
         self.slots.in_flight()
     }
 
+    /// Requests of the peer that the caller has not answered.
+    #[must_use]
+    pub const fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     // ---- Inside: what comes in
 
     fn handle(&mut self, now: Instant, frame: Frame) {
@@ -423,7 +429,8 @@ impl<T> Session<T> {
     }
 
     fn enquire_deadline(&self) -> Option<Instant> {
-        let alive = matches!(self.state, State::Bound(_) | State::Unbinding { .. });
+        // Nothing is asked any more once unbind is out.
+        let alive = matches!(self.state, State::Bound(_) | State::Unbinding { sent: false });
         let idle = self.config.enquire_link.filter(|_| alive && !self.enquiring)?;
         Some(self.last_received + idle)
     }

@@ -1,0 +1,177 @@
+//! What came of the demo: what the gateway says, held against what the cards hold.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::platform::Platform;
+use super::stage::Stage;
+use crate::cli::sample::{Sample, device_imei};
+use crate::store::{KeyText, Scan, keys};
+
+/// How long the last webhooks and acknowledgements may take.
+const LAST_WEBHOOKS: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Serialize)]
+pub(super) struct Verdict {
+    cards: usize,
+    bound: usize,
+    effective: usize,
+    /// Cards whose EF.IMSI holds what was ordered and that are attached with it.
+    cards_agree: usize,
+    resent: u64,
+    webhooks_delivered: usize,
+    webhooks_left: usize,
+    webhooks_badly_signed: usize,
+    /// CNTRs with two contents, writes executed twice, writes with two ends: all must be none.
+    faults: usize,
+    p50_ms: u128,
+    p99_ms: u128,
+    seconds: f64,
+    in_time: bool,
+    /// The first differences between what was ordered and what is.
+    differences: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) async fn reach(
+        stage: &Stage,
+        platform: &Platform,
+        sample: &Sample,
+        took: Duration,
+        in_time: bool,
+    ) -> Result<Self> {
+        let webhooks_left = wait_for_webhooks(stage).await?;
+        let writes = all_writes(stage).await?;
+        let report = stage.sim.snapshot().await?;
+        let mut differences = Vec::new();
+        let (mut effective, mut cards_agree, mut faults) = (0, 0, 0);
+        for (index, (target, card)) in sample.targets.iter().zip(&report.cards).enumerate() {
+            let imei = device_imei(u32::try_from(index)? + 1)?;
+            let write = writes.iter().find(|write| write["device"]["imei"] == imei.to_string().as_str());
+            let state = write.and_then(|write| write["state"].as_str()).unwrap_or("not ordered");
+            let agrees = card.card.ef_imsi == Some(target.imsi) && card.attached == Some(target.imsi);
+            effective += usize::from(state == "effective");
+            cards_agree += usize::from(agrees);
+            faults += card.card.cntr_conflicts.len();
+            faults += card.card.executed.values().filter(|times| **times > 1).count();
+            if state != "effective" || !agrees {
+                let ef_imsi = card.card.ef_imsi.map(|imsi| imsi.to_string()).unwrap_or_default();
+                differences.push(format!(
+                    "{imei}: ordered {}, card holds {ef_imsi:?}, write is {state}",
+                    target.imsi
+                ));
+            }
+        }
+        differences.truncate(10);
+        let (mut waits, bound, delivered, badly_signed, two_ends) = platform.notes(|notes| {
+            let waits: Vec<Duration> = notes
+                .effective
+                .iter()
+                .filter_map(|(imei, at)| {
+                    let begun = (*notes.ordered.get(imei)?).max(*notes.bound.get(imei)?);
+                    Some(at.saturating_duration_since(begun))
+                })
+                .collect();
+            let two_ends = notes.ends.values().filter(|ends| ends.len() > 1).count();
+            (waits, notes.bound.len(), notes.ids.len(), notes.badly_signed, two_ends)
+        });
+        waits.sort();
+        Ok(Self {
+            cards: sample.cards.len(),
+            bound,
+            effective,
+            cards_agree,
+            resent: writes.iter().filter_map(|write| write["resent"].as_u64()).sum(),
+            webhooks_delivered: delivered,
+            webhooks_left,
+            webhooks_badly_signed: badly_signed,
+            faults: faults + two_ends,
+            p50_ms: percentile(&waits, 50),
+            p99_ms: percentile(&waits, 99),
+            seconds: took.as_secs_f64(),
+            in_time,
+            differences,
+        })
+    }
+
+    pub(super) fn good(&self) -> bool {
+        self.in_time
+            && self.effective == self.cards
+            && self.cards_agree == self.cards
+            && self.faults == 0
+            && self.webhooks_badly_signed == 0
+            && self.webhooks_left == 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |count: usize| format!("{count} of {}", self.cards);
+        let rows = [
+            ("bound", of(self.bound)),
+            ("effective", of(self.effective)),
+            ("cards hold what was ordered", of(self.cards_agree)),
+            ("resent packets", self.resent.to_string()),
+            ("webhooks delivered", format!("{} ({} left)", self.webhooks_delivered, self.webhooks_left)),
+            ("CNTR, execution or end twice", self.faults.to_string()),
+            ("order to effective, p50", format!("{:.2} s", self.p50_ms as f64 / 1000.0)),
+            ("order to effective, p99", format!("{:.2} s", self.p99_ms as f64 / 1000.0)),
+            ("whole run", format!("{:.1} s", self.seconds)),
+        ];
+        writeln!(f)?;
+        for (name, value) in rows {
+            writeln!(f, "  {name:<30} {value}")?;
+        }
+        writeln!(f, "  (an order placed before its card reported counts from the report)\n")?;
+        for difference in &self.differences {
+            writeln!(f, "  {difference}")?;
+        }
+        let verdict =
+            if self.good() { "All orders are effective, and every card proves it." } else { "FAILED" };
+        writeln!(f, "{verdict}")
+    }
+}
+
+/// The nearest-rank percentile in milliseconds; 0 of nothing.
+fn percentile(sorted: &[Duration], percent: usize) -> u128 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).map_or(0, Duration::as_millis)
+}
+
+/// Waits until the outbox is empty and says how many events were left in it.
+async fn wait_for_webhooks(stage: &Stage) -> Result<usize> {
+    let outbox = keys::OutboxEntry::of_endpoint(&KeyText::new("demo")?);
+    let end = tokio::time::Instant::now() + LAST_WEBHOOKS;
+    loop {
+        let left = stage.gateway.store().scan(Scan::first(outbox.clone(), 4096)).await?.value.len();
+        if left == 0 || tokio::time::Instant::now() >= end {
+            return Ok(left);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Every write, as the HTTP API shows it.
+async fn all_writes(stage: &Stage) -> Result<Vec<Value>> {
+    let http = reqwest::Client::new();
+    let (mut writes, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let mut url = format!("http://{}/v1/writes?limit=100", stage.api);
+        if let Some(cursor) = &cursor {
+            url = format!("{url}&cursor={cursor}");
+        }
+        let request = http.get(url).bearer_auth(stage.token.expose_secret());
+        let mut page: Value = request.send().await?.error_for_status()?.json().await?;
+        let items = page["items"].as_array_mut().context("a list of writes")?;
+        writes.append(items);
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return Ok(writes);
+        }
+    }
+}
