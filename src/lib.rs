@@ -19,15 +19,20 @@
 //! | [`identity`] | IMEI, EID, ICCID, IMSI, MSISDN |
 //! | [`world`] | clock and randomness as traits |
 pub mod api;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod applet;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod card;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod identity;
 pub mod link;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod ota;
 pub mod sim;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod smpp;
 pub mod store;
 pub mod vault;

@@ -1,3 +1,5 @@
 //! The `airwrite` binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    airwrite::cli::main()
+}

@@ -238,7 +238,7 @@ async fn a_sender_that_starts_again_sends_what_is_left() {
     let (receiver, config) = receiver("console", Mood::Status(500)).await;
     let store = Arc::new(MemoryStore::new());
     put(&store, "console", 1..=300).await;
-    let sender = Sender::start(&store, &quick(), &[config.clone()]);
+    let sender = Sender::start(&store, &quick(), std::slice::from_ref(&config));
     wait_for("some attempts", async || receiver.attempts() >= 50).await;
     sender.end().await;
     let kept = left(&store, "console").await;
@@ -274,7 +274,7 @@ async fn an_event_is_given_up_after_its_time_and_kept() {
     let store = Arc::new(MemoryStore::new());
     put(&store, "console", [1]).await;
     let impatient = WebhookConfig { keep_ms: 50, ..quick() };
-    let sender = Sender::start(&store, &impatient, &[config.clone()]);
+    let sender = Sender::start(&store, &impatient, std::slice::from_ref(&config));
     wait_for("it was given up", async || sender.metrics.webhooks_dead("console") == 1).await;
     assert_eq!(left(&store, "console").await.first().map(|record| record.not_before), Some(u64::MAX));
     sender.end().await;

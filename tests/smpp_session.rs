@@ -314,10 +314,12 @@ fn unbind_waits_for_what_is_under_way_and_takes_nothing_new() {
 #[test]
 fn unbind_ends_even_where_nobody_answers_it() {
     let mut wire = Wire::bound(BindMode::Transceiver, 10);
-    wire.esme.unbind(wire.now);
+    wire.esme.unbind(wire.now + 10 * SECOND);
     let [pdu] = <[Pdu; 1]>::try_from(output(&mut wire.esme)).unwrap();
     assert_eq!(pdu.body, Body::Unbind);
     wire.esme.handle_timeout(wire.now + 30 * SECOND);
+    assert_eq!(output(&mut wire.esme), [], "no enquire_link after unbind");
+    wire.esme.handle_timeout(wire.now + 40 * SECOND);
     let [Event::Closed(CloseReason::Unbound)] = take(drain(&mut wire.esme)) else { panic!("closed") };
 }
 

@@ -94,15 +94,19 @@ fn wrong_field(path: &str, error: &serde_json::Error) -> Problem {
         Some(missing) => format!("{path}.{missing}"),
         None => path.to_owned(),
     };
-    let expected = message.split_once("expected ").map(|(_, expected)| {
-        expected.split_once(", found ").map_or(expected, |(expected, _)| expected).to_owned()
-    });
+    let expected = expected_in(message).map(str::to_owned);
     let problem = Problem::new(Kind::InvalidField, format!("{field}: {message}")).at(field);
     match expected {
         Some(expected) => problem.expecting(expected),
         None if message.starts_with("missing field") => problem.expecting("a value"),
         None => problem,
     }
+}
+
+/// What a message says was expected.
+fn expected_in(message: &str) -> Option<&str> {
+    let (_, expected) = message.split_once("expected ")?;
+    Some(expected.split_once(", found ").map_or(expected, |(expected, _)| expected))
 }
 
 fn name_in<'a>(message: &'a str, before: &str) -> Option<&'a str> {
@@ -183,8 +187,8 @@ impl<S: Send + Sync, T: FromStr<Err: Display>> FromRequestParts<S> for Named<T> 
             let message = error.to_string();
             let problem =
                 Problem::new(Kind::InvalidField, format!("The id in the path: {message}")).at("path");
-            match message.split_once("expected ") {
-                Some((_, expected)) => problem.expecting(expected),
+            match expected_in(&message) {
+                Some(expected) => problem.expecting(expected),
                 None => problem,
             }
         })

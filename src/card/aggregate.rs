@@ -4,8 +4,8 @@ use crate::applet::BindingAck;
 use crate::identity::{Eid, Iccid, Imei, Msisdn};
 
 use super::{
-    Active, CardId, Counter, LegState, MoWindow, Notice, Outstanding, Owed, Owner, Subscription, Unsettled,
-    WriteId, WriteState,
+    Active, CardId, Counter, MoWindow, Notice, Outstanding, Owed, Owner, Subscription, Unsettled, WriteId,
+    WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -13,6 +13,9 @@ pub const QUEUE_MAX: usize = 8;
 
 /// Most unresolved writes remembered; older ones are past proving.
 pub const UNSETTLED_MAX: usize = 4;
+
+/// How often a card whose MO counter fell out of the window is asked for it, ms.
+const RESYNC_MS: u64 = 3_600_000;
 
 /// A card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,24 +157,31 @@ impl Card {
                     active.not_before.min(deadline)
                 }
                 WriteState::Queued | WriteState::Sealed => deadline,
+                // What is still in a lane then is not handed over any more.
+                WriteState::Sent if self.in_lane() => deadline,
                 WriteState::Written if packet.is_none() && active.hold.is_none() => {
-                    super::apply::result_poll_at(active, timers).min(give_up)
+                    active.not_before.min(give_up)
                 }
                 _ => give_up,
             }
         });
         // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
         let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
-        let resync = (self.resync && packet.is_none() && self.active.is_none() && self.current.is_some())
-            .then(|| self.resynced_at + super::apply::RESYNC_MS);
-        legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(resync).min()
+        legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(self.resync_at()).min()
     }
 
-    /// Whether octets of the outstanding packet may have reached a link.
-    #[must_use]
-    pub fn outstanding_left(&self) -> bool {
-        self.outstanding.as_ref().is_some_and(|packet| {
-            packet.legs.iter().any(|leg| leg.attempt > 0 || !matches!(leg.state, LegState::Ready { .. }))
-        })
+    fn in_lane(&self) -> bool {
+        self.outstanding.iter().flat_map(|packet| &packet.legs).any(|leg| leg.in_lane().is_some())
+    }
+
+    /// When the card is asked for its MO counter, unix ms, where it must be and nothing else has its turn.
+    pub(super) fn resync_at(&self) -> Option<u64> {
+        let free = self.outstanding.is_none()
+            && self.current.is_some()
+            && match &self.active {
+                Some(active) => active.state == WriteState::Written,
+                None => self.queue.is_empty(),
+            };
+        (self.resync && free).then_some(self.resynced_at + RESYNC_MS)
     }
 }

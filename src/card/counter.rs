@@ -55,8 +55,11 @@ impl MoWindow {
     /// Judges a packet with this counter and digest; changes nothing.
     #[must_use]
     pub fn judge(&self, cntr: u64, digest: u64) -> Replay {
-        if let Some((_, known)) = self.seen.iter().find(|(seen, _)| *seen == cntr) {
-            return if *known == digest { Replay::Duplicate } else { Replay::Refused };
+        match self.seen.iter().find(|(seen, _)| *seen == cntr) {
+            Some((_, known)) if *known == digest => return Replay::Duplicate,
+            Some(_) if cntr <= self.highest => return Replay::Refused,
+            // Seen above the highest: before a reset, so that this is another message.
+            Some(_) | None => {}
         }
         // Before the first message every counter is new, 0 too.
         let below = self.highest.saturating_sub(cntr);
@@ -71,17 +74,17 @@ impl MoWindow {
     pub fn accept(&mut self, cntr: u64, digest: u64) {
         self.highest = self.highest.max(cntr);
         let lowest = self.highest.saturating_sub(WINDOW as u64 - 1);
-        self.seen.retain(|(seen, _)| *seen >= lowest);
+        self.seen.retain(|(seen, _)| *seen >= lowest && *seen != cntr);
         if self.seen.len() >= WINDOW {
             self.seen.pop_front();
         }
         self.seen.push_back((cntr, digest));
     }
 
-    /// Starts anew at the counter that the card itself reports in an authenticated answer.
+    /// Starts anew at the counter that the card itself reports in an authenticated answer. What was seen above it stays
+    /// known: a message may have overtaken the answer, and its repetition must not count as new.
     pub fn reset(&mut self, highest: u64) {
         self.highest = highest;
-        self.seen.retain(|(seen, _)| *seen <= highest);
     }
 }
 
@@ -114,5 +117,10 @@ mod tests {
         window.reset(5);
         assert_eq!(window.judge(6, 1), Replay::New, "a card whose counter went back is heard again");
         assert_eq!(window.judge(5, 1), Replay::Refused);
+        assert_eq!(window.judge(101, 9), Replay::Duplicate, "what came before the reset is still known");
+        assert_eq!(window.judge(101, 10), Replay::New, "and does not stand in the way of what comes after");
+        window.accept(101, 10);
+        assert_eq!(window.judge(101, 10), Replay::Duplicate);
+        assert_eq!(window.judge(101, 9), Replay::Refused);
     }
 }

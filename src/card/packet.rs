@@ -24,11 +24,22 @@ pub struct Outstanding {
     pub legs: Vec<Leg>,
     /// Whether octets went out more than once.
     pub repeated: bool,
-    /// When the card answered it with "counter low" (RSC 02), unix ms.
+    /// When the card answered it, a poll, with "counter low" (RSC 02), unix ms.
     pub low_at: Option<u64>,
     /// The binding that this packet acknowledges on its way.
     pub acknowledges: Option<BindingAck>,
 }
+
+impl Outstanding {
+    /// Whether any of its octets may have reached the SMSC.
+    #[must_use]
+    pub fn left(&self) -> bool {
+        self.repeated || self.legs.iter().any(|leg| !matches!(leg.state, LegState::Ready { .. }))
+    }
+}
+
+/// The attempt of a leg that the card has answered without a verdict: the same octets would only be refused as seen.
+pub(in crate::card) const ANSWERED: u8 = u8::MAX;
 
 /// One destination of a packet, with its own submission.
 #[derive(Debug, Clone, PartialEq, Eq)]

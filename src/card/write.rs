@@ -120,17 +120,17 @@ pub struct Active {
     pub state: WriteState,
     /// Since when, unix ms.
     pub since: u64,
-    /// Not sealed before, unix ms.
+    /// While it is queued: not sealed before. While it is written: not polled before. Unix ms.
     pub not_before: u64,
     /// The last CNTR under which it was sealed.
     pub cntr: Option<Cntr>,
-    /// Whether any of its octets ever reached a link.
+    /// Whether octets of it went to a link and no fence has ruled them out since: the card may still execute them.
     pub handed_out: bool,
-    /// Whether the SMSC ever accepted any of its octets.
+    /// Whether the SMSC may have accepted any of those octets.
     pub accepted: bool,
     /// How often the same octets went out again.
     pub resent: u32,
-    /// Polls made since it was written.
+    /// Polls that found it not applied, one after the other.
     pub polls: u8,
     /// Whether its cancellation was asked for after octets had gone out.
     pub cancel: bool,

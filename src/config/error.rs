@@ -53,6 +53,12 @@ pub enum ConfigError {
         /// Why.
         error: ProfileError,
     },
+    /// `[log]` `level` is no filter.
+    #[error("log.level {level:?}: expected a level, or levels by room as in \"info,airwrite::link=debug\"")]
+    Log {
+        /// What it is.
+        level: String,
+    },
     /// A variable of the environment that nobody knows, or with a value that cannot be used.
     #[error("environment variable {name}: expected {expected}")]
     Environment {

@@ -8,12 +8,12 @@ mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::api::webhook::EndpointConfig;
+use crate::api::ApiConfig;
+use crate::api::webhook::{EndpointConfig, WebhookConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;
@@ -50,8 +50,10 @@ pub struct Config {
     pub links: Vec<LinkConfig>,
     /// Which link serves which cards.
     pub routes: Vec<RouteConfig>,
+    /// How events are sent.
+    pub webhooks: WebhookConfig,
     /// Who is told of events.
-    pub webhooks: Vec<EndpointConfig>,
+    pub endpoints: Vec<EndpointConfig>,
 }
 
 /// `[vault]`
@@ -60,14 +62,6 @@ pub struct Config {
 pub struct VaultConfig {
     /// The file with the master key: 64 hexadecimal digits.
     pub master_key_file: PathBuf,
-}
-
-/// `[api]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiConfig {
-    /// Address and port of the HTTP API.
-    pub listen: SocketAddr,
 }
 
 /// `[log]`
@@ -89,12 +83,6 @@ pub enum LogFormat {
     Text,
     /// For programs.
     Json,
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
-    }
 }
 
 impl Default for LogConfig {
@@ -122,6 +110,8 @@ struct Raw {
     link: Vec<LinkConfig>,
     #[serde(default)]
     route: Vec<RouteConfig>,
+    #[serde(default)]
+    webhooks: WebhookConfig,
     #[serde(default)]
     webhook: Vec<EndpointConfig>,
 }
@@ -162,7 +152,8 @@ impl Config {
             profiles,
             links: raw.link,
             routes: raw.route,
-            webhooks: raw.webhook,
+            webhooks: raw.webhooks,
+            endpoints: raw.webhook,
         };
         config.check(path)?;
         Ok(config)
@@ -183,7 +174,7 @@ impl Config {
         }
         unique(path, "link.name", self.links.iter().map(|link| link.name.as_str()))?;
         unique(path, "route.name", self.routes.iter().map(|route| route.name.as_str()))?;
-        unique(path, "webhook.name", self.webhooks.iter().map(|webhook| webhook.name.as_str()))?;
+        unique(path, "webhook.name", self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))?;
         for route in &self.routes {
             if !self.links.iter().any(|link| link.name == route.link) {
                 let expected = format!("the name of a [[link]], route {:?} has {:?}", route.name, route.link);

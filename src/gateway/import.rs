@@ -223,7 +223,7 @@ impl Importer {
             let index: Vec<_> =
                 row.eid.map(keys::eid).into_iter().chain(row.iccid.map(keys::iccid)).collect();
             let found = self.store.get(index).await?;
-            let mut cards = found.value.iter().flatten().map(|value| indexed_card(value));
+            let mut cards = found.value.iter().flatten().map(indexed_card);
             match (cards.next().transpose()?, cards.next().transpose()?) {
                 (Some(eid), Some(iccid)) if eid != iccid => {
                     return Ok(Outcome::Refused(format!("EID is of {eid}, ICCID is of {iccid}")));

@@ -1,8 +1,8 @@
 //! The running system: messages in, packets out, timers, and what is told to the owners.
 //!
-//! Everything that happens to a card goes through its shard ([`cards`]): read, apply, seal, **one commit**, and only
-//! then the effects. The rest of this room brings events to the shards: [`inbound`] from the links, [`dispatch`] when
-//! a link has room, [`timers`] when time has come, [`orders`] from the HTTP API.
+//! Everything that happens to a card goes through its shard (`cards`): read, apply, seal, **one commit**, and only
+//! then the effects. The rest of this room brings events to the shards: `inbound` from the links, `dispatch` when
+//! a link has room, `timers` when time has come, `orders` from the HTTP API.
 
 mod cards;
 mod changes;

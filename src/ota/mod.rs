@@ -15,10 +15,6 @@
 //!
 //! Built are no integrity check and the cryptographic checksum (CC), each with and without ciphering, with AES and two-key
 //! triple DES. The redundancy check (RC) and other algorithms are refused by name, never guessed.
-#![cfg_attr(
-    not(test),
-    deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
 
 mod cipher;
 pub mod command;

@@ -10,14 +10,15 @@ use serde::{Deserialize, Serialize};
 pub struct StoreConfig {
     /// The directory that holds the store; created if it is missing. One process at a time.
     pub directory: PathBuf,
-    /// Memory for cached pages, in MiB, 8 to 65536 [64]. The process takes more than this: measure.
+    /// Memory for cached pages, in MiB, 8 to 65536; 64 where it is missing. The process takes more than
+    /// this: measure.
     #[serde(default = "StoreConfig::default_cache_mib")]
     pub cache_mib: u32,
-    /// Most commits that wait for the committer, 1 to 65536 [1024]. A full queue makes awaited commits wait and drops
-    /// advisory ones.
+    /// Most commits that wait for the committer, 1 to 65536; 1024 where it is missing. A full queue makes awaited
+    /// commits wait and drops advisory ones.
     #[serde(default = "StoreConfig::default_commit_queue")]
     pub commit_queue: usize,
-    /// Threads that read, 1 to 64 [2].
+    /// Threads that read, 1 to 64; 2 where it is missing.
     #[serde(default = "StoreConfig::default_readers")]
     pub readers: usize,
 }

@@ -21,8 +21,8 @@ use super::{WebhookConfig, World};
 /// Entries read from the outbox at once.
 const PAGE: usize = 256;
 
-/// How often the last entries are looked at again: commits of several events can become visible in another order than
-/// that of their sequence numbers.
+/// How often the last entries are looked at again: commits can become visible in another order than that of their
+/// sequence numbers.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// After how many such looks the whole outbox is read again.
@@ -281,20 +281,15 @@ impl Courier {
         }
     }
 
-    /// Goes back to what was new at the last but one look, now and then to the start.
+    /// Reads on from what was new at the last but one look, now and then from the start.
     fn look_again(&mut self) {
         if self.more {
             return;
         }
+        self.more = true;
         self.looks = (self.looks + 1) % LOOKS_PER_SWEEP;
         let [oldest, later] = self.looked;
-        if self.looks == 0 {
-            self.position = None;
-            self.more = true;
-        } else if oldest != self.last {
-            self.position = oldest;
-            self.more = true;
-        }
+        self.position = if self.looks == 0 { None } else { oldest };
         self.looked = [later, self.last];
         let settled = |standing: &Standing| *standing == Standing::Settled;
         let crowded = self.standing.values().filter(|standing| settled(standing)).count() > SETTLED_MAX;

@@ -129,12 +129,18 @@ impl Webhooks {
     /// Passes on what the gateway says about its outboxes, until every endpoint's task has ended.
     pub async fn follow(self, gateway: Gateway) {
         let ended = self.tasks.wait();
-        tokio::pin!(ended);
+        let signal = gateway.outbox_signal();
+        let news = signal.notified();
+        tokio::pin!(ended, news);
         loop {
             tokio::select! {
                 biased;
                 () = &mut ended => return,
-                () = gateway.outbox_signal().notified() => self.wake(),
+                () = &mut news => {
+                    // Listening again comes first, so that nothing falls between.
+                    news.set(signal.notified());
+                    self.wake();
+                }
             }
         }
     }

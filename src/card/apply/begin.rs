@@ -9,18 +9,8 @@ use crate::card::{
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
 
-/// How often a card whose MO counter fell out of the window is asked for it, ms.
-pub(in crate::card) const RESYNC_MS: u64 = 3_600_000;
-
-/// When a write that is `written` is next polled for its result, unix ms.
-pub(in crate::card) fn result_poll_at(active: &Active, timers: &Timers) -> u64 {
-    let plan = &timers.result_polls_s;
-    let polls = usize::from(active.polls);
-    let last = plan.last().copied().unwrap_or(3_600);
-    let beyond = u64::try_from(polls.saturating_sub(plan.len().saturating_sub(1))).unwrap_or(0);
-    let offset = plan.get(polls).copied().unwrap_or(last + beyond * last);
-    active.since + offset * 1000
-}
+/// Most numbers that a packet goes to: the old one and the new one.
+const LEGS_MAX: usize = 2;
 
 impl Work<'_> {
     pub(super) fn ordered(&mut self, order: Order) {
@@ -54,6 +44,14 @@ impl Work<'_> {
     }
 
     fn activate(&mut self, order: Order) {
+        if self.now >= order.deadline {
+            self.withdrawn(order.id, order.seq, End::Expired, &order.target);
+            return;
+        }
+        // A poll that no unresolved write needs only asked for the MO counter: it gives way.
+        if self.card.unsettled.is_empty() {
+            self.card.outstanding = None;
+        }
         self.card.last_tid += 1;
         self.card.active = Some(Active {
             order,
@@ -77,14 +75,14 @@ impl Work<'_> {
             && self.card.queue.first() == Some(&order.id)
         {
             self.card.queue.remove(0);
-            if self.now >= order.deadline {
-                self.withdrawn(order.id, order.seq, End::Expired, &order.target);
-            } else {
-                self.activate(order);
-            }
+            self.activate(order);
         }
         if self.card.outstanding.is_none() {
             self.begin_packet();
+        }
+        if self.card.resync_at().is_some_and(|at| at <= self.now) {
+            self.card.resynced_at = self.now;
+            self.seal_poll(LEGS_MAX);
         }
         if self.card.outstanding.is_none() {
             self.begin_answer();
@@ -92,25 +90,16 @@ impl Work<'_> {
     }
 
     fn begin_packet(&mut self) {
-        let Some(active) = &self.card.active else {
-            if self.card.resync && self.now >= self.card.resynced_at + RESYNC_MS {
-                self.seal_poll();
-            }
-            return;
-        };
+        let Some(active) = &mut self.card.active else { return };
         match active.state {
-            WriteState::Queued if self.now < active.not_before => {}
+            WriteState::Queued | WriteState::Written if self.now < active.not_before => {}
             // What an unresolved write left open is settled before anything new goes out.
-            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(),
+            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(LEGS_MAX),
             WriteState::Queued => self.seal_write(),
-            WriteState::Unknown => self.seal_poll(),
-            WriteState::Written
-                if active.hold.is_none() && self.now >= result_poll_at(active, self.terms.timers) =>
-            {
-                if let Some(active) = &mut self.card.active {
-                    active.polls = active.polls.saturating_add(1);
-                }
-                self.seal_poll();
+            WriteState::Unknown => self.seal_poll(LEGS_MAX),
+            WriteState::Written if active.hold.is_none() => {
+                active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
+                self.seal_poll(LEGS_MAX);
             }
             _ => {}
         }
@@ -153,15 +142,10 @@ impl Work<'_> {
         self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
     }
 
-    fn seal_poll(&mut self) {
-        let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
-        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
-        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
-        if let Some(target) = targets.chain(unsettled).next()
-            && !numbers.contains(&target.msisdn)
-        {
-            numbers.push(target.msisdn);
-        }
+    /// Asks the card, at the first `legs` of the numbers where it may be.
+    pub(super) fn seal_poll(&mut self, legs: usize) {
+        let mut numbers = self.poll_numbers();
+        numbers.truncate(legs);
         if numbers.is_empty() {
             return;
         }
@@ -178,12 +162,26 @@ impl Work<'_> {
         self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
     }
 
-    /// Sends what is owed; the same answer as before goes out in the same octets.
+    /// The numbers where the card may be: the old one, and that of what may have been executed.
+    pub(super) fn poll_numbers(&self) -> Vec<Msisdn> {
+        let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
+        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
+        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
+        if let Some(target) = targets.chain(unsettled).next()
+            && !numbers.contains(&target.msisdn)
+        {
+            numbers.push(target.msisdn);
+        }
+        numbers
+    }
+
+    /// Sends what is owed; the same answer as before goes out in the same octets while no higher CNTR was issued.
     fn begin_answer(&mut self) {
         let Some(Owed { answer, to }) = self.card.owed.first().copied() else { return };
+        let same = self.card.notice.as_ref().is_some_and(|notice| self.newest(notice.cntr));
         if let Some(notice) = &mut self.card.notice {
             let busy = !matches!(notice.leg.state, LegState::Silent);
-            if notice.says == answer && notice.leg.to == to {
+            if same && notice.says == answer && notice.leg.to == to {
                 self.card.owed.remove(0);
                 if !busy {
                     notice.leg.state = LegState::Ready { since: self.now };
@@ -209,6 +207,11 @@ impl Work<'_> {
     fn seal(&mut self, cntr: Cntr, spi2: Spi2, message: Message) {
         let mt = &self.terms.profile.mt;
         self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, message });
+    }
+
+    /// Whether no higher CNTR was issued since.
+    pub(super) fn newest(&self, cntr: Cntr) -> bool {
+        self.card.counters.iter().any(|counter| counter.last == cntr.get())
     }
 
     /// Issues the next CNTR. Where the counter is used up the active write fails: no packet can reach this card any more.
@@ -243,12 +246,35 @@ impl Work<'_> {
         }
     }
 
+    /// The outstanding packet is over. Where it never left, the answer to a binding that it carried is owed again.
+    pub(super) fn drop_packet(&mut self) {
+        let Some(packet) = self.card.outstanding.take() else { return };
+        if !packet.left() {
+            self.owe_again(&packet);
+        }
+    }
+
+    /// The card has not taken what `packet` acknowledges.
+    pub(super) fn owe_again(&mut self, packet: &Outstanding) {
+        let newer = self.card.owed.iter().any(|owed| matches!(owed.answer, Answer::Binding(_)));
+        if let (Some(ack), Some(leg), false) = (packet.acknowledges, packet.legs.first(), newer) {
+            self.card.owed.push(Owed { answer: Answer::Binding(ack), to: leg.to });
+        }
+    }
+
     /// Owes the card an answer; a newer one of the same kind replaces the older.
     pub(super) fn owe(&mut self, answer: Answer, from: Option<Msisdn>) {
         let Some(to) = from.or(self.card.current.as_ref().map(|current| current.msisdn)) else { return };
         self.card.owed.retain(|owed| std::mem::discriminant(&owed.answer) != std::mem::discriminant(&answer));
         self.card.owed.push(Owed { answer, to });
     }
+}
+
+/// The next poll after `now`, unix ms, of a write that is written since `since`: what was missed is not caught up on.
+pub(super) fn next_result_poll(since: u64, timers: &Timers, now: u64) -> u64 {
+    let plan = timers.result_polls_s.iter().map(|offset_s| since + offset_s * 1000);
+    let last_s = timers.result_polls_s.last().copied().unwrap_or(3_600);
+    plan.into_iter().find(|at| *at > now).unwrap_or(now + last_s * 1000)
 }
 
 /// The transaction id of a poll: the low four octets of its CNTR.

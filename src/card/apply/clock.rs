@@ -1,6 +1,7 @@
 //! What time alone does: deadlines, give-up, silence, back-off.
 
 use super::Work;
+use crate::card::packet::ANSWERED;
 use crate::card::{End, LegState, Purpose, RESTORE_GAP, WriteState};
 
 impl Work<'_> {
@@ -12,17 +13,17 @@ impl Work<'_> {
 
     fn read_deadlines(&mut self) {
         let Some(active) = &self.card.active else { return };
-        let deadline = active.order.deadline;
-        match active.state {
-            WriteState::Queued | WriteState::Sealed if self.now >= deadline => {
+        let (deadline, handed_out) = (active.order.deadline, active.handed_out);
+        if matches!(active.state, WriteState::Queued | WriteState::Sealed) && self.now >= deadline {
+            if handed_out {
+                self.doubt("deadline passed");
+            } else {
                 self.end(End::Expired, Some("deadline passed".to_owned()));
             }
-            WriteState::Sent | WriteState::Unknown | WriteState::Written
-                if self.now >= deadline + self.terms.timers.give_up_s * 1000 =>
-            {
-                self.end(End::Unresolved, Some("no verdict until give-up".to_owned()));
-            }
-            _ => {}
+        }
+        let give_up = deadline + self.terms.timers.give_up_s * 1000;
+        if self.card.active.is_some() && self.now >= give_up {
+            self.end(End::Unresolved, Some("no verdict until give-up".to_owned()));
         }
     }
 
@@ -35,17 +36,29 @@ impl Work<'_> {
             notice.leg.state = LegState::Ready { since: now };
         }
         let attempts = u8::try_from(self.terms.timers.validity_s.len()).unwrap_or(u8::MAX);
+        let numbers = self.poll_numbers().len();
         let Some(packet) = &mut self.card.outstanding else { return };
-        let past_deadline = self.card.active.as_ref().is_some_and(|active| now >= active.order.deadline);
+        let active = self.card.active.as_ref();
+        let late = packet.purpose == Purpose::Write && active.is_some_and(|a| now >= a.order.deadline);
+        let one_of_two = packet.legs.len() < numbers;
         let mut resent = 0;
         for leg in &mut packet.legs {
             match leg.state {
-                LegState::BackOff { until } if until <= now => leg.state = LegState::Ready { since: now },
+                LegState::Ready { .. } | LegState::Handed { .. } | LegState::BackOff { .. } if late => {
+                    leg.state = LegState::Silent;
+                }
+                LegState::BackOff { until } if until <= now => {
+                    leg.state = LegState::Ready { since: now };
+                    // What the SMSC only refused never went out.
+                    resent += u32::from(packet.repeated);
+                }
                 LegState::Taken { silent_at, .. } if silent_at <= now => {
                     let next = leg.attempt.saturating_add(1);
                     let again = match packet.purpose {
-                        Purpose::Write => next < attempts && !past_deadline,
-                        Purpose::Poll => true,
+                        Purpose::Write => next < attempts && !late,
+                        // One that no write waits for ends with the plan.
+                        Purpose::Poll if active.is_none() => next < attempts,
+                        Purpose::Poll => leg.attempt != ANSWERED && !one_of_two,
                     };
                     if again {
                         leg.attempt = next;
@@ -66,49 +79,49 @@ impl Work<'_> {
         {
             active.resent += resent;
         }
-        if silent && purpose == Purpose::Write {
-            self.doubt("silence");
+        match purpose {
+            Purpose::Write if silent => self.doubt("silence"),
+            Purpose::Poll if silent => self.poll_again(),
+            _ => {}
         }
     }
 
     /// A poll answered with "counter low" is made anew once a late answer to it can no longer be expected.
-    /// The counter jumps only where the answer cannot be explained by a repetition of ours.
+    /// The counter jumps only where the answer cannot be explained by a repetition of ours, so that a poll which went
+    /// to two numbers is followed by one to the old number alone: there a card is whose counter we do not know.
     fn read_counter_low(&mut self) {
         let wait = self.terms.timers.after_delivered_s * 1000;
         let Some(packet) = &self.card.outstanding else { return };
         if packet.low_at.is_none_or(|at| at + wait > self.now) {
             return;
         }
-        let (purpose, sent_once) = (packet.purpose, packet.legs.len() == 1 && !packet.repeated);
-        self.card.outstanding = None;
-        if purpose == Purpose::Poll {
-            if sent_once {
-                let scope = self.terms.profile.scope(self.card.kvn);
-                if let Some(counter) = self.card.counters.iter_mut().find(|c| c.scope == scope) {
-                    counter.last = counter.last.saturating_add(RESTORE_GAP);
-                }
-                self.fact(
-                    "card.counter",
-                    format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"),
-                );
+        let (legs, repeated) = (packet.legs.len(), packet.repeated);
+        self.poll_again();
+        if legs == 1 && !repeated {
+            let scope = self.terms.profile.scope(self.card.kvn);
+            if let Some(counter) = self.card.counters.iter_mut().find(|c| c.scope == scope) {
+                counter.last = counter.last.saturating_add(RESTORE_GAP);
             }
-            self.poll_again();
+            self.fact("card.counter", format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"));
+        } else if legs > 1 && matches!(self.state(), Some(WriteState::Queued | WriteState::Unknown)) {
+            self.seal_poll(1);
         }
     }
 
     /// The outcome of the write is open: the card must be asked.
     pub(super) fn doubt(&mut self, why: &str) {
-        self.card.outstanding = None;
+        self.drop_packet();
         self.enter(WriteState::Unknown);
         self.write_fact("write.unknown", why);
     }
 
-    /// A poll of a written write that brought nothing is due again at once.
+    /// The outstanding poll brought nothing; where a write waits for it the next one is due at once.
     fn poll_again(&mut self) {
+        self.card.outstanding = None;
         if let Some(active) = &mut self.card.active
             && active.state == WriteState::Written
         {
-            active.polls = active.polls.saturating_sub(1);
+            active.not_before = self.now;
         }
     }
 }

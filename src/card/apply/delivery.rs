@@ -1,7 +1,8 @@
 //! Packets between the lane and the card: hand-out, the SMSC's answer, receipts, wake.
 
 use super::Work;
-use crate::card::{End, Leg, LegState, Purpose, Submission, Submitted, WriteState};
+use crate::card::packet::ANSWERED;
+use crate::card::{End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers, WriteState};
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
@@ -11,8 +12,13 @@ const NOTICE_ATTEMPTS: u8 = 5;
 impl Work<'_> {
     /// Marks what is in the lane of `to` as handed over; this is durable before any octet leaves.
     pub(super) fn hand_out(&mut self, to: Msisdn) {
-        let now = self.now;
+        let (now, deadline) = (self.now, self.packet_deadline());
         let timers = self.terms.timers;
+        // An answer that was handed over before goes again only while it is the newest packet.
+        let handed = |notice: &Notice| matches!(notice.leg.state, LegState::Handed { .. });
+        if self.card.notice.as_ref().is_some_and(|notice| handed(notice) && !self.newest(notice.cntr)) {
+            self.card.notice = None;
+        }
         let hand = |leg: &mut Leg| {
             let since = leg.in_lane().filter(|_| leg.to == to)?;
             let again = matches!(leg.state, LegState::Handed { .. });
@@ -26,16 +32,10 @@ impl Work<'_> {
             self.submissions.push(Submission { cntr: notice.cntr, to, validity_s, receipt: false });
         }
         let Some(packet) = &mut self.card.outstanding else { return };
-        let deadline = match (&self.card.active, packet.purpose) {
-            (Some(active), Purpose::Write) => active.order.deadline,
-            (Some(active), Purpose::Poll) => active.order.deadline + timers.give_up_s * 1000,
-            (None, _) => u64::MAX,
-        };
         let mut handed = None;
         for leg in &mut packet.legs {
             if let Some(again) = hand(leg) {
-                let left_s = (deadline.saturating_sub(now) / 1000).max(1);
-                let validity_s = timers.validity(leg.attempt).min(left_s);
+                let validity_s = validity_s(timers, leg.attempt, now, deadline);
                 self.submissions.push(Submission { cntr: packet.cntr, to, validity_s, receipt: true });
                 packet.repeated |= again;
                 handed = Some(again);
@@ -62,16 +62,28 @@ impl Work<'_> {
         }
     }
 
+    /// When what the outstanding packet is for is over, unix ms.
+    fn packet_deadline(&self) -> u64 {
+        match (&self.card.active, self.card.outstanding.as_ref().map(|packet| packet.purpose)) {
+            (Some(active), Some(Purpose::Write)) => active.order.deadline,
+            (Some(active), Some(Purpose::Poll)) => active.order.deadline + self.terms.timers.give_up_s * 1000,
+            _ => u64::MAX,
+        }
+    }
+
     pub(super) fn submitted(&mut self, cntr: Cntr, to: Msisdn, outcome: Submitted) {
-        let now = self.now;
+        let (now, deadline) = (self.now, self.packet_deadline());
         let timers = self.terms.timers;
         let back_off = LegState::BackOff { until: now + timers.back_off_s * 1000 };
+        let newest = self.newest(cntr);
         if let Some(notice) = &mut self.card.notice
             && notice.cntr == cntr
+            && matches!(notice.leg.state, LegState::Handed { .. })
         {
             notice.leg.attempt = notice.leg.attempt.saturating_add(1);
             let again = matches!(outcome, Submitted::Throttled | Submitted::Unanswered)
-                && notice.leg.attempt < NOTICE_ATTEMPTS;
+                && notice.leg.attempt < NOTICE_ATTEMPTS
+                && newest;
             notice.leg.state = if again { back_off } else { LegState::Silent };
             return;
         }
@@ -79,15 +91,11 @@ impl Work<'_> {
             return;
         };
         let purpose = packet.purpose;
-        let Some(leg) =
-            packet.legs.iter_mut().find(|leg| leg.to == to && matches!(leg.state, LegState::Handed { .. }))
-        else {
-            return;
-        };
-        let taken = LegState::Taken {
-            at: now,
-            silent_at: now + (timers.validity(leg.attempt) + timers.after_validity_s) * 1000,
-        };
+        let Some(leg) = packet.legs.iter_mut().find(|leg| leg.to == to) else { return };
+        let LegState::Handed { at: handed_at, .. } = leg.state else { return };
+        let validity_s = validity_s(timers, leg.attempt, handed_at, deadline);
+        let silent_at = now + (validity_s + timers.after_validity_s) * 1000;
+        let taken = LegState::Taken { at: now, silent_at };
         match outcome {
             Submitted::Accepted { message_id } => {
                 leg.message_id = message_id;
@@ -142,9 +150,10 @@ impl Work<'_> {
         if now < self.card.woken_at + wait {
             return;
         }
-        let Some(packet) = &mut self.card.outstanding else { return };
+        let deadline = self.packet_deadline();
+        let Some(packet) = self.card.outstanding.as_mut().filter(|_| now < deadline) else { return };
         let mut woken = 0;
-        for leg in &mut packet.legs {
+        for leg in packet.legs.iter_mut().filter(|leg| leg.attempt != ANSWERED) {
             let stale = match leg.state {
                 LegState::Taken { at, .. } => now >= at + wait,
                 LegState::BackOff { .. } => true,
@@ -165,4 +174,10 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// The validity in seconds that an attempt handed over at `at` asks for: never more than is left until `deadline`.
+fn validity_s(timers: &Timers, attempt: u8, at: u64, deadline: u64) -> u64 {
+    let left_s = deadline.saturating_sub(at) / 1000;
+    timers.validity(attempt).min(left_s.max(1))
 }

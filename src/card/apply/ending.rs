@@ -3,8 +3,7 @@
 use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::{
-    End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId,
-    WriteState,
+    End, Fact, Hold, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId, WriteState,
 };
 use crate::identity::{Imei, Imsi};
 
@@ -18,8 +17,11 @@ impl Work<'_> {
         let active = active.clone();
         self.change(active.order.id, state, active.order.seq, reason);
         self.card.active = None;
-        let fence_runs = |packet: &Outstanding| packet.purpose == Purpose::Poll && !active.handed_out;
-        self.card.outstanding = self.card.outstanding.take().filter(fence_runs);
+        // A fence for what was unresolved before goes on.
+        let packet = self.card.outstanding.as_ref();
+        if active.handed_out || packet.is_some_and(|packet| packet.purpose == Purpose::Write) {
+            self.drop_packet();
+        }
         match end {
             End::Effective => self.card.last_result = Some((active.tid, active.order.id)),
             End::Unresolved => {
@@ -33,8 +35,17 @@ impl Work<'_> {
                 if matches!(end, End::Failed | End::RolledBack) {
                     self.card.last_result = Some((active.tid, active.order.id));
                 }
-                self.freed.push(active.order.target);
+                self.free(active.order.target);
             }
+        }
+    }
+
+    /// The numbers of `subscription` may be ordered again, unless they are in effect or may still come into effect.
+    fn free(&mut self, subscription: Subscription) {
+        let unsettled = self.card.unsettled.iter().map(|unsettled| &unsettled.target);
+        let active = self.card.active.iter().map(|active| &active.order.target);
+        if !unsettled.chain(active).chain(&self.card.current).any(|held| *held == subscription) {
+            self.freed.push(subscription);
         }
     }
 
@@ -44,6 +55,7 @@ impl Work<'_> {
         let (target, ordered) = (active.order.target.clone(), active.order.imei);
         if imsi != Some(target.imsi) {
             self.fact("card.hint", "confirms the write under another IMSI");
+            self.written();
             return;
         }
         self.replace_subscription(target);
@@ -53,6 +65,7 @@ impl Work<'_> {
         }
         // Proof, but not of what was ordered: somebody has to look at it.
         self.written();
+        self.drop_packet();
         if let Some(active) = &mut self.card.active
             && active.hold.is_none()
         {
@@ -68,7 +81,7 @@ impl Work<'_> {
         }
         let detail = format!("imsi {}, msisdn {}", target.imsi, target.msisdn);
         if let Some(old) = self.card.current.replace(target) {
-            self.freed.push(old.clone());
+            self.free(old.clone());
             self.card.previous = Some(old);
         }
         self.fact("card.subscription_changed", detail);
@@ -77,15 +90,22 @@ impl Work<'_> {
     /// Word of a write that ended unresolved: it changes the card, never the end.
     pub(super) fn late_proof(&mut self, tid: u32, status: WriteStatus, imsi: Option<Imsi>) {
         let Some(at) = self.card.unsettled.iter().position(|unsettled| unsettled.tid == tid) else { return };
-        if status == WriteStatus::Accepted {
-            return;
+        let in_effect =
+            self.card.unsettled.get(at).is_some_and(|unsettled| imsi == Some(unsettled.target.imsi));
+        match status {
+            WriteStatus::Accepted => return,
+            WriteStatus::Confirmed if !in_effect => {
+                self.fact("card.hint", "confirms an unresolved write under another IMSI");
+                return;
+            }
+            WriteStatus::Confirmed | WriteStatus::RolledBack | WriteStatus::Refused => {}
         }
         let Unsettled { write, target, .. } = self.card.unsettled.remove(at);
         self.card.last_result = Some((tid, write));
-        if status == WriteStatus::Confirmed && imsi == Some(target.imsi) {
+        if status == WriteStatus::Confirmed {
             self.replace_subscription(target);
         } else {
-            self.freed.push(target);
+            self.free(target);
         }
     }
 
@@ -104,11 +124,11 @@ impl Work<'_> {
             WriteState::Written => self.refused = Some(Refused::AlreadyWritten),
             // Its own deadline is read by the clock.
             _ if end == End::Expired => {}
-            WriteState::Queued | WriteState::Sealed => self.end(end, None),
+            WriteState::Queued | WriteState::Sealed if !active.handed_out => self.end(end, None),
             // Octets are out: only a fence can grant it.
             _ => {
                 active.cancel = true;
-                if active.state == WriteState::Sent {
+                if active.state != WriteState::Unknown {
                     self.doubt("cancellation asked for");
                 }
             }
@@ -126,6 +146,6 @@ impl Work<'_> {
             detail: String::new(),
         });
         self.change(id, state, seq + 1, None);
-        self.freed.push(target.clone());
+        self.free(target.clone());
     }
 }

@@ -1,9 +1,10 @@
 //! Messages from the card: binding requests and write results (`rules` section 4).
 
 use super::Work;
+use super::begin::next_result_poll;
 use crate::applet::{BindingAck, BindingRequest, BindingResult, WriteResult, WriteStatus};
 use crate::card::{
-    Answer, Binding, BindingPolicy, Bound, CardId, DeviceView, End, FromCard, QUEUE_MAX, WriteState,
+    Answer, Binding, BindingPolicy, Bound, CardId, DeviceView, End, FromCard, Purpose, QUEUE_MAX, WriteState,
 };
 use crate::identity::{Imei, Imsi, Msisdn};
 
@@ -25,8 +26,10 @@ impl Work<'_> {
             return;
         }
         let other_card = device.card.filter(|card| *card != self.card.id);
-        let left = stored.map(|binding| binding.imei).filter(|imei| imei.key() != request.imei.key());
-        let known = device.card == Some(self.card.id);
+        let left =
+            stored.as_ref().map(|binding| binding.imei).filter(|imei| imei.key() != request.imei.key());
+        // A binding that was lost to another card meanwhile is made anew; so is one whose device has writes waiting.
+        let known = device.card == Some(self.card.id) && stored.is_some() && device.waiting.is_empty();
         let policy = self.terms.profile.trust.binding_policy;
         let contradiction = other_card.is_some() || left.is_some();
         let what = match (left, other_card) {
@@ -40,8 +43,9 @@ impl Work<'_> {
                 BindingResult::Saved
             }
             _ if !contradiction => {
+                let kind = if stored.is_some() { "binding.repeated" } else { "binding.created" };
                 self.bind(cntr, request, device, None, None);
-                self.fact("binding.created", what);
+                self.fact(kind, what);
                 BindingResult::Saved
             }
             BindingPolicy::Accept => {
@@ -61,6 +65,9 @@ impl Work<'_> {
         let ack = BindingAck { tid: request.tid, result };
         if let Some(binding) = &mut self.card.binding {
             binding.answered = ack;
+            if result == BindingResult::Saved {
+                binding.mo_cntr = cntr;
+            }
         }
         self.owe(Answer::Binding(ack), from);
     }
@@ -73,9 +80,10 @@ impl Work<'_> {
         moved_from: Option<CardId>,
         left: Option<Imei>,
     ) {
+        let stored = self.card.binding.as_ref().filter(|binding| binding.imei.key() == request.imei.key());
         self.card.binding = Some(Binding {
             imei: request.imei,
-            since: self.now,
+            since: stored.map_or(self.now, |binding| binding.since),
             mo_cntr,
             answered: BindingAck { tid: request.tid, result: BindingResult::Saved },
         });
@@ -150,12 +158,18 @@ impl Work<'_> {
 
     /// The card has taken the write and will try it.
     pub(super) fn written(&mut self) {
-        if matches!(self.state(), Some(WriteState::Queued | WriteState::Sent | WriteState::Unknown)) {
-            self.enter(WriteState::Written);
-            if let Some(active) = &mut self.card.active {
-                active.polls = 0;
-            }
-            self.write_fact("write.written", "");
+        if self.state().is_none_or(|state| state == WriteState::Written) {
+            return;
         }
+        if self.card.outstanding.as_ref().is_some_and(|packet| packet.purpose == Purpose::Write) {
+            self.drop_packet();
+        }
+        self.enter(WriteState::Written);
+        if let Some(active) = &mut self.card.active {
+            active.polls = 0;
+            active.not_before = next_result_poll(self.now, self.terms.timers, self.now);
+            active.handed_out = true;
+        }
+        self.write_fact("write.written", "");
     }
 }

@@ -14,8 +14,7 @@ use super::{
     Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms,
     WriteChange, WriteId, WriteState,
 };
-
-pub(super) use begin::{RESYNC_MS, result_poll_at};
+use crate::ota::Cntr;
 
 /// Applies `event` to `card` at `now` (unix ms) and says what follows.
 ///
@@ -76,6 +75,10 @@ impl<'a> Work<'a> {
         {
             self.change(active.order.id, active.state, active.order.seq, None);
         }
+        // What gave way in the same step does not go out.
+        let packet = self.card.outstanding.iter().map(|packet| packet.cntr);
+        let kept: Vec<Cntr> = packet.chain(self.card.notice.iter().map(|notice| notice.cntr)).collect();
+        self.submissions.retain(|submission| kept.contains(&submission.cntr));
         Step {
             changed: self.card != *before,
             card: self.card,
@@ -133,13 +136,15 @@ impl<'a> Work<'a> {
         match self.card.mo.judge(cntr, digest) {
             Replay::New => {
                 self.card.mo.accept(cntr, digest);
-                self.wake();
                 match message {
                     FromCard::Binding { request, device } => self.binding(cntr, &request, from, device),
                     FromCard::Result(result) => self.result_message(&result, from),
                 }
+                self.wake();
             }
             Replay::Duplicate => self.repeat_answer(&message, from),
+            // Told once: the next is told after the card has been asked.
+            Replay::Refused if self.card.resync => {}
             Replay::Refused => {
                 self.fact("card.hint", format!("replayed or too old message, counter {cntr}"));
                 self.card.resync = true;

@@ -1,20 +1,20 @@
 //! Response packets that were opened at the asked level (`rules` section 2).
 
 use super::Work;
-use super::begin::poll_tid;
+use super::begin::{next_result_poll, poll_tid};
 use crate::applet::{LastState, PollAnswer, WriteStatus};
+use crate::card::packet::ANSWERED;
 use crate::card::{End, LegState, Purpose, ResponseData, WriteState};
 use crate::ota::{Cntr, Rsc};
 
 impl Work<'_> {
     pub(super) fn response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
         let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == cntr);
-        let late = self.card.active.as_ref().is_some_and(|active| active.cntr == Some(cntr));
         match outstanding.map(|packet| packet.purpose) {
             Some(Purpose::Write) => self.write_response(rsc, &data),
             Some(Purpose::Poll) => self.poll_response(cntr, rsc, data),
-            // The poll is out already: only a clear word about the write still counts, so that 00 beats 02 in any order.
-            None if late && rsc == Rsc::OK => {
+            // Late: only a clear word about the write still counts, so that 00 beats 02 in any order.
+            None if rsc == Rsc::OK => {
                 let _ = self.write_result(&data);
             }
             None => {}
@@ -34,14 +34,18 @@ impl Work<'_> {
                 }
             }
             Rsc::NO_MEMORY => {
-                self.card.outstanding = None;
+                if let Some(packet) = self.card.outstanding.take() {
+                    self.owe_again(&packet);
+                }
                 if let Some(active) = &mut self.card.active {
                     active.not_before = self.now + self.terms.timers.no_memory_s * 1000;
                 }
                 self.enter(WriteState::Queued);
                 self.fact("card.hint", "the card has no memory (RSC 07): later, with a new CNTR");
             }
-            Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD => self.wait_for_real_answer(),
+            Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD => {
+                self.answered_for_now(self.terms.timers.after_delivered_s);
+            }
             _ => self.doubt(&format!("PoR {rsc}")),
         }
     }
@@ -60,29 +64,39 @@ impl Work<'_> {
         true
     }
 
-    /// An interim answer: the real one follows, or the write becomes unknown.
-    fn wait_for_real_answer(&mut self) {
-        let silent_at = self.now + self.terms.timers.after_delivered_s * 1000;
+    /// An answer that is none: the real one follows in `wait_s`, or the card is asked anew.
+    fn answered_for_now(&mut self, wait_s: u64) {
+        let silent_at = self.now + wait_s * 1000;
         if let Some(packet) = &mut self.card.outstanding {
             for leg in &mut packet.legs {
-                leg.attempt = u8::MAX;
+                leg.attempt = ANSWERED;
                 leg.state = LegState::Taken { at: self.now, silent_at };
             }
         }
     }
 
     fn poll_response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
-        match data {
-            ResponseData::State(answer)
-                if rsc == Rsc::OK && answer.tid == poll_tid(cntr) && self.card.eid == Some(answer.eid) =>
+        let timers = self.terms.timers;
+        match (rsc, data) {
+            (Rsc::OK, ResponseData::State(answer))
+                if answer.tid == poll_tid(cntr) && self.card.eid == Some(answer.eid) =>
             {
                 self.card.outstanding = None;
                 self.fenced(&answer);
             }
-            _ => {
+            (Rsc::CNTR_LOW, _) => {
                 if let Some(packet) = &mut self.card.outstanding {
                     packet.low_at.get_or_insert(self.now);
                 }
+            }
+            (Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD, _) => {
+                self.answered_for_now(timers.after_delivered_s);
+            }
+            (Rsc::NO_MEMORY, _) => self.answered_for_now(timers.no_memory_s),
+            // A card that refuses polls is not asked at the pace of its answers.
+            _ => {
+                self.fact("card.hint", format!("a poll is answered with PoR {rsc} and no state"));
+                self.answered_for_now(timers.validity(1));
             }
         }
     }
@@ -91,6 +105,9 @@ impl Work<'_> {
     fn fenced(&mut self, answer: &PollAnswer) {
         if self.card.resync {
             self.card.mo.reset(answer.mo_counter);
+            if let Some(binding) = &mut self.card.binding {
+                binding.mo_cntr = binding.mo_cntr.min(answer.mo_counter);
+            }
             self.card.resync = false;
             self.card.resynced_at = self.now;
             self.fact("card.counter", format!("MO window restarts at {}", answer.mo_counter));
@@ -100,11 +117,11 @@ impl Work<'_> {
             match reached(unsettled.tid) {
                 // The card is still on its way: the fence says no more than that.
                 LastState::Accepted => {}
-                LastState::Confirmed => self.late_proof(unsettled.tid, WriteStatus::Confirmed, answer.imsi),
-                LastState::RolledBack => self.late_proof(unsettled.tid, WriteStatus::RolledBack, answer.imsi),
-                LastState::None | LastState::Refused => {
-                    self.late_proof(unsettled.tid, WriteStatus::Refused, answer.imsi);
+                LastState::Confirmed if answer.imsi == Some(unsettled.target.imsi) => {
+                    self.late_proof(unsettled.tid, WriteStatus::Confirmed, answer.imsi);
                 }
+                // Not in effect, and nothing older can change that any more.
+                _ => self.late_proof(unsettled.tid, WriteStatus::Refused, answer.imsi),
             }
         }
         let still_open = !self.card.unsettled.is_empty();
@@ -116,9 +133,9 @@ impl Work<'_> {
                 active.not_before = self.now + wait_s * 1000;
             }
             (WriteState::Unknown, LastState::None) => self.not_applied(),
-            (WriteState::Unknown | WriteState::Written, LastState::Accepted) => self.written(),
+            (WriteState::Unknown, LastState::Accepted) => self.written(),
+            (WriteState::Written, LastState::Accepted) => self.result_is_to_come(),
             (WriteState::Unknown | WriteState::Written, LastState::Confirmed) => {
-                self.written();
                 self.confirmed(answer.imsi, answer.imei);
             }
             (WriteState::Unknown | WriteState::Written, LastState::RolledBack) => {
@@ -128,9 +145,17 @@ impl Work<'_> {
                 self.end(End::Failed, Some("card_refuses".to_owned()));
             }
             (WriteState::Written, LastState::None) => {
+                self.result_is_to_come();
                 self.fact("card.hint", "the card does not know the write it had accepted");
             }
             _ => {}
+        }
+    }
+
+    /// The write stays written: the polls that fell due while this one waited for its answer are not made up for.
+    fn result_is_to_come(&mut self) {
+        if let Some(active) = &mut self.card.active {
+            active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
         }
     }
 
@@ -142,8 +167,13 @@ impl Work<'_> {
         } else if self.now >= active.order.deadline {
             self.end(End::Expired, Some("fenced".to_owned()));
         } else {
-            active.not_before = self.now;
+            // At once the first time; a card that goes on refusing what it is sent is written by the plan of attempts.
+            let wait_s = active.polls.checked_sub(1).map_or(0, |again| self.terms.timers.validity(again));
+            active.polls = active.polls.saturating_add(1);
+            active.not_before = self.now + wait_s * 1000;
             active.cntr = None;
+            active.handed_out = false;
+            active.accepted = false;
             self.enter(WriteState::Queued);
         }
     }

@@ -86,7 +86,8 @@ struct Progress {
 impl Progress {
     fn new(cards: u32, json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if terminal && !json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if terminal && !json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let bar = |name: &'static str| {
             let style = ProgressStyle::with_template("{prefix:>10} {bar:40} {pos}/{len}");

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
 use crate::api::{self, ApiConfig, ApiMetrics, ApiState};
 use crate::card::{Owner, Profile, Timers};
-use crate::cli::sample::{Sample, device_imei};
+use crate::cli::sample::Sample;
+use crate::cli::smsc::specs;
 use crate::config::APPLET_PROFILE;
-use crate::gateway::import::{CardRow, Importer, import};
+use crate::gateway::import::{Importer, import};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, RouteConfig, World};
 use crate::identity::EidChecksum;
 use crate::link::{LinkConfig, SourceConfig, TcpConnector};
-use crate::sim::{self, CardSpec, EsmeAccount, Latencies, OperatorConfig, Preset, SimConfig, SimHandle};
+use crate::sim::{self, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle};
 use crate::store::{SledStore, Store, StoreConfig};
 use crate::vault::{MasterKey, SoftwareVault};
 use crate::world::{Clock, Rng, SeededRng, SystemClock, SystemRng};
@@ -33,8 +34,14 @@ const SYSTEM_ID: &str = "airwrite";
 const POWER_ON: Duration = Duration::from_secs(4);
 
 /// A network in a hurry, so that nobody has to wait for STATUS commands.
-const LATENCIES: Latencies =
-    Latencies { attach_ms: 300, attach_again_ms: 5_000, mt_ms: 100, mo_ms: 100, restart_ms: 400, status_ms: 2_000 };
+const LATENCIES: Latencies = Latencies {
+    attach_ms: 300,
+    attach_again_ms: 5_000,
+    mt_ms: 100,
+    mo_ms: 100,
+    restart_ms: 400,
+    status_ms: 2_000,
+};
 
 pub(super) struct Stage {
     pub(super) smsc: SocketAddr,
@@ -44,6 +51,7 @@ pub(super) struct Stage {
     pub(super) token: SecretString,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
+    sending: JoinHandle<()>,
     cards: usize,
     store: TempDir,
 }
@@ -76,11 +84,11 @@ impl Stage {
         let (stop, metrics) = (CancellationToken::new(), Arc::new(ApiMetrics::default()));
         let around = webhook::World { store, clock, rng, metrics: metrics.clone() };
         let webhooks = Webhooks::start(&around, &WebhookConfig::default(), &[endpoint], &stop)?;
-        tokio::spawn(webhooks.follow(gateway.clone()));
+        let sending = tokio::spawn(webhooks.follow(gateway.clone()));
         let state = ApiState::new(gateway.clone(), &ApiConfig::default(), metrics);
         let serving = tokio::spawn(api::serve(listener, state, stop.clone()));
         let cards = sample.cards.len();
-        Ok(Self { smsc, api: address, sim, gateway, token, stop, serving, cards, store: directory })
+        Ok(Self { smsc, api: address, sim, gateway, token, stop, serving, sending, cards, store: directory })
     }
 
     /// Powers the devices on, one after the other.
@@ -98,7 +106,8 @@ impl Stage {
     /// What somebody who stays can try.
     pub(super) fn describe(&self, sample: &Sample) {
         let (api, token) = (self.api, self.token.expose_secret());
-        let eid = sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
+        let eid =
+            sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
         println!("\nStill running; Ctrl-C ends it. Try:\n");
         println!("  export KEY={token}");
         println!("  curl -s -H \"Authorization: Bearer $KEY\" 'http://{api}/v1/writes?limit=3'");
@@ -110,16 +119,22 @@ impl Stage {
 
     pub(super) async fn stop(self) {
         self.stop.cancel();
+        // Both still need the store.
         let _ = self.serving.await;
+        let _ = self.sending.await;
         self.gateway.shutdown(Duration::from_secs(5)).await;
         self.sim.stop().await;
     }
 }
 
-async fn start_operator(sample: &Sample, seed: u64, password: &str, clock: Arc<dyn Clock>) -> Result<SimHandle> {
+async fn start_operator(
+    sample: &Sample,
+    seed: u64,
+    password: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<SimHandle> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the simulated SMSC")?;
-    let specs = sample.cards.iter().zip(1..).map(|(row, number)| spec(row, number));
-    let specs = specs.collect::<Result<Vec<_>>>()?;
+    let specs = specs(&sample.cards, CardSpec::SHORT_CODE)?;
     let account = EsmeAccount {
         system_id: SYSTEM_ID.to_owned(),
         password: password.to_owned().into(),
@@ -134,14 +149,6 @@ async fn start_operator(sample: &Sample, seed: u64, password: &str, clock: Arc<d
     Ok(sim)
 }
 
-fn spec(row: &CardRow, number: u32) -> Result<CardSpec> {
-    let (eid, iccid) = row.eid.zip(row.iccid).context("sample cards have both")?;
-    let keys = row.keys.first().context("sample cards have keys")?.key_set()?;
-    let mut spec = CardSpec::new(eid, iccid, device_imei(number)?, keys);
-    spec.preset = row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
-    Ok(spec)
-}
-
 fn gateway_config(smsc: SocketAddr, password: &str, endpoint: &EndpointConfig) -> Result<GatewayConfig> {
     let link = LinkConfig {
         name: "smsc".to_owned(),
@@ -151,12 +158,8 @@ fn gateway_config(smsc: SocketAddr, password: &str, endpoint: &EndpointConfig) -
         source: SourceConfig { digits: CardSpec::SHORT_CODE.to_owned(), ..SourceConfig::default() },
         ..LinkConfig::default()
     };
-    let all = RouteConfig {
-        name: "all".to_owned(),
-        owner: None,
-        prefix: String::new(),
-        link: link.name.clone(),
-    };
+    let all =
+        RouteConfig { name: "all".to_owned(), owner: None, prefix: String::new(), link: link.name.clone() };
     let profile = Profile::from_toml(APPLET_PROFILE)?;
     Ok(GatewayConfig {
         profiles: BTreeMap::from([(profile.name.clone(), profile)]),

@@ -61,7 +61,10 @@ impl Verdict {
             faults += card.card.executed.values().filter(|times| **times > 1).count();
             if state != "effective" || !agrees {
                 let ef_imsi = card.card.ef_imsi.map(|imsi| imsi.to_string()).unwrap_or_default();
-                differences.push(format!("{imei}: ordered {}, card holds {ef_imsi:?}, write is {state}", target.imsi));
+                differences.push(format!(
+                    "{imei}: ordered {}, card holds {ef_imsi:?}, write is {state}",
+                    target.imsi
+                ));
             }
         }
         differences.truncate(10);
@@ -128,7 +131,8 @@ impl fmt::Display for Verdict {
         for difference in &self.differences {
             writeln!(f, "  {difference}")?;
         }
-        let verdict = if self.good() { "All orders are effective, and every card proves it." } else { "FAILED" };
+        let verdict =
+            if self.good() { "All orders are effective, and every card proves it." } else { "FAILED" };
         writeln!(f, "{verdict}")
     }
 }

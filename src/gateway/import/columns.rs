@@ -99,8 +99,6 @@ impl Columns {
     pub(super) fn of_header(header: &StringRecord, line: u64, errors: &mut Findings) -> Self {
         let mut places = BTreeMap::new();
         for (place, name) in header.iter().enumerate() {
-            // A byte order mark, which spreadsheets put before the first name.
-            let name = name.trim_start_matches('\u{feff}');
             match Column::of_name(name) {
                 None => errors.add(line, shown(name), format!("unknown; {KNOWN}")),
                 Some(column) => {

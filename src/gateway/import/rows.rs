@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead, Read};
 
 use csv::StringRecord;
 use zeroize::Zeroizing;
@@ -16,6 +16,9 @@ use crate::ota::{Algorithm, Cntr, Key, KeySet};
 
 /// Most lines of one file; larger deliveries come in several files.
 const ROWS_MAX: usize = 1_000_000;
+
+/// Most octets of one line.
+const LINE_OCTETS_MAX: u64 = 16 * 1024;
 
 /// How many findings are shown; the rest is counted.
 const FINDINGS_SHOWN: usize = 20;
@@ -44,7 +47,7 @@ pub struct CardFile {
 }
 
 /// One thing that is wrong in a card file. Never repeats what the file holds: it may be a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// The line, from 1 (the header).
     pub line: u64,
@@ -114,44 +117,44 @@ impl fmt::Display for Findings {
 /// # Errors
 /// [`CardFileError::Contents`] lists what is wrong with line and column; then nothing of the file is used.
 pub fn read_cards(input: impl io::Read, terms: &ImportTerms<'_>) -> Result<CardFile, CardFileError> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
+    let mut input = io::BufReader::new(input);
     let mut file =
         Reading { terms, seen: Seen::default(), errors: Findings::default(), warnings: Findings::default() };
     let mut rows = Vec::new();
     let mut columns = None;
-    let mut record = StringRecord::new();
-    loop {
-        let line = reader.position().line();
-        match reader.read_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => {}
-            Err(error) => match error.into_kind() {
-                csv::ErrorKind::Io(error) => return Err(error.into()),
-                csv::ErrorKind::Utf8 { .. } => {
-                    file.errors.add(line, "", "expected UTF-8");
-                    continue;
-                }
-                _ => {
-                    file.errors.add(line, "", "expected comma separated values");
-                    continue;
-                }
-            },
+    let mut octets = Zeroizing::new(Vec::new());
+    for number in 1.. {
+        octets.clear();
+        let found = input.by_ref().take(LINE_OCTETS_MAX + 1).read_until(b'\n', &mut octets)?;
+        if found == 0 {
+            break;
         }
-        // The reader skips empty lines, so the record knows better where it stands.
-        let line = record.position().map_or(line, csv::Position::line);
+        if found as u64 > LINE_OCTETS_MAX {
+            file.errors.add(number, "", format!("expected at most {LINE_OCTETS_MAX} octets"));
+            break;
+        }
+        let Ok(text) = str::from_utf8(&octets) else {
+            file.errors.add(number, "", "expected UTF-8");
+            continue;
+        };
+        // A byte order mark, which spreadsheets put in front of the file.
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            continue;
+        }
+        let record = values(text)?;
         let Some(columns) = &columns else {
-            columns = Some(Columns::of_header(&record, line, &mut file.errors));
+            columns = Some(Columns::of_header(&record, number, &mut file.errors));
             if file.errors.total > 0 {
                 return Err(CardFileError::Contents(file.errors));
             }
             continue;
         };
         if rows.len() == ROWS_MAX {
-            file.errors.add(line, "", format!("expected at most {ROWS_MAX} cards in one file"));
+            file.errors.add(number, "", format!("expected at most {ROWS_MAX} cards in one file"));
             break;
         }
-        rows.extend(file.row(&Line { number: line, record: &record, columns }));
+        rows.extend(file.row(&Line { number, record: &record, columns }));
     }
     if columns.is_none() {
         file.errors.add(1, "", "expected a header with the names of the columns");
@@ -160,6 +163,20 @@ pub fn read_cards(input: impl io::Read, terms: &ImportTerms<'_>) -> Result<CardF
         return Err(CardFileError::Contents(file.errors));
     }
     Ok(CardFile { rows, warnings: file.warnings })
+}
+
+/// The values of one line. No value of this file holds a line break, so a line is always a record, and a quotation mark
+/// that is never closed spoils no more than its line.
+fn values(line: &str) -> io::Result<StringRecord> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .buffer_capacity(line.len())
+        .from_reader(line.as_bytes());
+    let mut record = StringRecord::new();
+    reader.read_record(&mut record)?;
+    Ok(record)
 }
 
 /// One line of the file.
@@ -391,14 +408,22 @@ impl<'a> Reading<'a> {
             self.errors.add(line.number, Column::CmacLen, error.to_string());
             return None;
         }
-        Some(KeySetRow {
+        let keys = KeySetRow {
             kvn: number,
             algorithm,
             cc_len,
             kic: kic_octets,
             kid: kid_octets,
             kik: kik.map(|(_, octets)| octets),
-        })
+        };
+        if keys.clear().is_ok_and(|keys| keys.is_weak()) {
+            self.warnings.add(
+                line.number,
+                Column::Kic(index),
+                "the key set has a weak key: all zero, or equal halves",
+            );
+        }
+        Some(keys)
     }
 
     fn key(

@@ -429,7 +429,8 @@ impl<T> Session<T> {
     }
 
     fn enquire_deadline(&self) -> Option<Instant> {
-        let alive = matches!(self.state, State::Bound(_) | State::Unbinding { .. });
+        // Nothing is asked any more once unbind is out.
+        let alive = matches!(self.state, State::Bound(_) | State::Unbinding { sent: false });
         let idle = self.config.enquire_link.filter(|_| alive && !self.enquiring)?;
         Some(self.last_received + idle)
     }

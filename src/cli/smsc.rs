@@ -1,0 +1,209 @@
+//! `airwrite smsc`: a simulated operator whose cards are those of a card file, each in a device of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
+
+use super::signals::Signals;
+use super::{Outcome, cards, sample};
+use crate::card::{Owner, Profile};
+use crate::config::APPLET_PROFILE;
+use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
+use crate::identity::EidChecksum;
+use crate::sim::{self, CardSpec, EsmeAccount, Preset, Report, SimConfig, SimHandle};
+use crate::world::{Rng, SeededRng, SystemClock, SystemRng};
+
+/// How often the report is written.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// What `smsc` is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where ESMEs connect
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2775")]
+    listen: SocketAddr,
+    /// The card file (CSV, as `cards import` takes it)
+    #[arg(long, value_name = "FILE")]
+    cards: PathBuf,
+    /// Subscriptions to provision (CSV with IMSI and MSISDN), so that written cards find service
+    #[arg(long, value_name = "FILE")]
+    subscribers: Option<PathBuf>,
+    /// Write what every card holds to this file, as JSON, each second and at the end
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// How many devices to switch on: all, or the first N
+    #[arg(long, value_name = "all|N", default_value = "all")]
+    power_on: PowerOn,
+    /// What everything random follows from, for a run that can be repeated
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// system_id of the ESME that may bind
+    #[arg(long, default_value = "airwrite")]
+    system_id: String,
+    /// Its password
+    #[arg(long, env = "AIRWRITE_SMSC_PASSWORD", hide_env_values = true, default_value = "secret")]
+    password: String,
+    /// The number that the cards send to, and whose messages that ESME gets
+    #[arg(long, value_name = "DIGITS", default_value = CardSpec::SHORT_CODE)]
+    short_code: String,
+    /// Do not print the cards
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Which devices are switched on at the start.
+#[derive(Debug, Clone, Copy)]
+enum PowerOn {
+    All,
+    First(usize),
+}
+
+impl FromStr for PowerOn {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::First).map_err(|_| "expected all or a number")
+    }
+}
+
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let rows = read_cards(&arguments.cards)?;
+    let specs = specs(&rows, &arguments.short_code)?;
+    let targets = match &arguments.subscribers {
+        None => Vec::new(),
+        Some(path) => {
+            let file = File::open(path).with_context(|| path.display().to_string())?;
+            sample::read_targets(file).with_context(|| path.display().to_string())?
+        }
+    };
+    let mut signals = Signals::listen()?;
+    let listen = arguments.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("{listen} (choose another --listen where the port is taken)"))?;
+    let account = EsmeAccount {
+        system_id: arguments.system_id.clone(),
+        password: arguments.password.clone().into(),
+        short_codes: vec![arguments.short_code.clone()],
+    };
+    let config = SimConfig { accounts: vec![account], ..SimConfig::default() };
+    let rng: Arc<dyn Rng> = match arguments.seed {
+        Some(seed) => Arc::new(SeededRng::new(seed)),
+        None => Arc::new(SystemRng),
+    };
+    let operator = sim::start(config, &specs, Arc::new(SystemClock), rng, Some(listener));
+    for target in &targets {
+        operator.provision(target.imsi, target.msisdn).await?;
+    }
+    if !arguments.quiet {
+        print_cards(&specs);
+    }
+    let on = match arguments.power_on {
+        PowerOn::All => specs.len(),
+        PowerOn::First(count) => count.min(specs.len()),
+    };
+    operator.power_on(0..on).await?;
+    println!(
+        "SMSC on {}: {} cards, {on} switched on, {} subscriptions to order; system_id {}",
+        operator.address().unwrap_or(listen),
+        specs.len(),
+        targets.len(),
+        arguments.system_id
+    );
+
+    let signal = match &arguments.report {
+        None => signals.asked_to_end().await,
+        Some(path) => report_until_asked(&operator, path, &mut signals).await?,
+    };
+    eprintln!("{signal}: ending");
+    let last = operator.snapshot().await?;
+    operator.stop().await;
+    if let Some(path) = &arguments.report {
+        write_report(path, &last)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
+    let profile = Profile::from_toml(APPLET_PROFILE)?;
+    let profiles = BTreeMap::from([(profile.name.clone(), profile)]);
+    let owner: Owner = "default".parse()?;
+    // What the operator's cards are called is the operator's business.
+    let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Off };
+    match cards::read_file(path, &terms) {
+        Ok(file) => Ok(file.rows),
+        Err(CardFileError::Contents(findings)) => {
+            eprintln!("{findings}");
+            bail!("{}: no card was made", path.display());
+        }
+        Err(CardFileError::Io(error)) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// The cards as they are personalised, in devices with the numbers 1, 2, ….
+pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>> {
+    let mut specs = Vec::new();
+    for (row, number) in rows.iter().zip(1..) {
+        let of_line = || format!("line {}", row.line);
+        let (Some(eid), Some(iccid), Some(keys)) = (row.eid, row.iccid, row.keys.first()) else {
+            bail!("{}: a simulated card needs an EID and an ICCID", of_line());
+        };
+        let keys = keys.key_set().with_context(of_line)?;
+        let mut spec = CardSpec::new(eid, iccid, sample::device_imei(number)?, keys);
+        spec.preset = row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
+        short_code.clone_into(&mut spec.short_code);
+        specs.push(spec);
+    }
+    Ok(specs)
+}
+
+fn print_cards(specs: &[CardSpec]) {
+    println!("{:15}  {:32}  {:15}  MSISDN", "IMEI", "EID", "IMSI");
+    for spec in specs {
+        let (imsi, msisdn) = spec.preset.map_or_else(
+            || ("none".to_owned(), String::new()),
+            |p| (p.imsi.to_string(), p.msisdn.to_string()),
+        );
+        println!("{}  {}  {imsi:15}  {msisdn}", spec.imei, spec.eid);
+    }
+}
+
+/// Writes the report each second until a signal comes.
+async fn report_until_asked(
+    operator: &SimHandle,
+    path: &Path,
+    signals: &mut Signals,
+) -> Result<&'static str> {
+    let mut every = tokio::time::interval(REPORT_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.asked_to_end() => return Ok(signal),
+            _ = every.tick() => write_report(path, &operator.snapshot().await?)?,
+        }
+    }
+}
+
+/// Puts a whole report in the place of the last one, so that nobody reads half of one.
+fn write_report(path: &Path, report: &Report) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let write = || {
+        fs::write(&beside, serde_json::to_vec(report)?)?;
+        fs::rename(&beside, path)
+    };
+    write().with_context(|| path.display().to_string())
+}

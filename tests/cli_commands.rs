@@ -1,0 +1,396 @@
+//! The commands as people and scripts run them: output, exit codes, files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use airwrite::card::Profile;
+use airwrite::cli::sample;
+use airwrite::gateway::import::{ImportTerms, read_cards};
+use airwrite::identity::EidChecksum;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A directory with a configuration, a master key and everything else a command writes.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let profile = Path::new(ROOT).join("config/profiles/airwrite-applet.toml");
+        let config = format!(
+            "profiles = [{profile:?}]\nstore = {{ directory = \"store\" }}\nvault = {{ master_key_file = \"key\" }}\n\
+             api = {{ listen = \"127.0.0.1:0\" }}\n"
+        );
+        fs::write(place.path("airwrite.toml"), config).unwrap();
+        place
+    }
+
+    fn with_key() -> Self {
+        let place = Self::new();
+        assert_eq!(place.run(&["keys", "master", "--out", "key"]).code, 0);
+        place
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_airwrite"));
+        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AIRWRITE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a command with the configuration.
+    fn configured(&self, arguments: &[&str]) -> Ran {
+        self.run(&[arguments, &["--config", "airwrite.toml"]].concat())
+    }
+
+    /// Starts a command that runs until it is asked to end, and waits for a line with `sign`.
+    fn start(&self, arguments: &[&str], sign: &str) -> Running {
+        let mut child =
+            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (found, wait) = std::sync::mpsc::channel();
+        let streams: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let (lines, found, sign) = (Arc::clone(&lines), found.clone(), sign.to_owned());
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let is_sign = line.contains(&sign);
+                    lines.lock().unwrap().push(line);
+                    if is_sign {
+                        let _ = found.send(());
+                    }
+                }
+            });
+        }
+        if wait.recv_timeout(std::time::Duration::from_secs(30)).is_err() {
+            let _ = child.kill();
+            panic!("no {sign:?} in {:?}", lines.lock().unwrap());
+        }
+        Running { child, lines }
+    }
+}
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let text = |octets| String::from_utf8(octets).unwrap();
+        Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{} {}", self.stdout, self.stderr))
+    }
+}
+
+struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    fn end(mut self, signal: &str) -> i32 {
+        assert!(
+            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
+        );
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The cards of `config/sample` are those that `cards sample` makes, and every reader takes them.
+#[test]
+fn the_sample_files_are_what_the_command_writes() {
+    let place = Place::new();
+    let made = place.run(&["cards", "sample", "--out", "cards.csv", "--subscriptions-out", "targets.csv"]);
+    assert_eq!((made.code, made.stdout.lines().count()), (0, 2));
+    let shipped = |name: &str| fs::read_to_string(Path::new(ROOT).join("config/sample").join(name)).unwrap();
+    assert_eq!(fs::read_to_string(place.path("cards.csv")).unwrap(), shipped("cards.csv"));
+    assert_eq!(fs::read_to_string(place.path("targets.csv")).unwrap(), shipped("subscribers.csv"));
+
+    let profile = Profile::from_toml(airwrite::config::APPLET_PROFILE).unwrap();
+    let profiles = BTreeMap::from([(profile.name.clone(), profile)]);
+    let owner = "default".parse().unwrap();
+    let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Reject };
+    let cards = read_cards(shipped("cards.csv").as_bytes(), &terms).unwrap();
+    let triple_des =
+        |keys: &airwrite::gateway::import::KeySetRow| keys.algorithm == airwrite::ota::Algorithm::TripleDes2;
+    assert_eq!(cards.rows.len(), 10);
+    assert_eq!(cards.rows.iter().filter(|row| triple_des(&row.keys[0])).count(), 2);
+    assert_eq!(sample::read_targets(shipped("subscribers.csv").as_bytes()).unwrap().len(), 10);
+}
+
+#[test]
+fn a_master_key_is_never_overwritten() {
+    let place = Place::with_key();
+    let key = fs::read_to_string(place.path("key")).unwrap();
+    let again = place.run(&["keys", "master", "--out", "key"]);
+    assert_eq!(again.code, 1);
+    assert!(again.stderr.starts_with("error: master key file key: File exists"), "{}", again.stderr);
+    assert_eq!(fs::read_to_string(place.path("key")).unwrap(), key);
+    assert!(!again.stderr.contains(key.trim()));
+}
+
+#[test]
+fn cards_are_imported_once() {
+    let place = Place::with_key();
+    let cards = Path::new(ROOT).join("config/sample/cards.csv");
+    let cards = cards.to_str().unwrap();
+    let first = place.configured(&["cards", "import", cards]);
+    assert_eq!(
+        (first.code, first.stdout.as_str()),
+        (0, "imported 10, already there 0, refused 0\n"),
+        "{}",
+        first.stderr
+    );
+    let again = place.configured(&["cards", "import", cards, "--json"]);
+    assert_eq!(again.json(), json!({ "imported": 0, "already_there": 10, "refused": [] }));
+
+    let other = fs::read_to_string(cards).unwrap().replacen(",default,", ",acme,", 1);
+    fs::write(place.path("other.csv"), other).unwrap();
+    let refused = place.configured(&["cards", "import", "other.csv"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, "imported 0, already there 9, refused 1\n"));
+    assert!(refused.stderr.starts_with("line 2: crd_"), "{}", refused.stderr);
+
+    // Another master key does not fit the cards that are there.
+    assert_eq!(place.run(&["keys", "master", "--out", "key2"]).code, 0);
+    fs::rename(place.path("key2"), place.path("key")).unwrap();
+    for command in [&["cards", "import", cards][..], &["serve"]] {
+        let wrong = place.configured(command);
+        assert_eq!(wrong.code, 1);
+        let expected = "does not fit the store: key record: sealed under master key ";
+        assert!(wrong.stderr.contains(expected), "{}", wrong.stderr);
+    }
+}
+
+#[test]
+fn a_card_file_with_errors_is_not_imported() {
+    let place = Place::with_key();
+    let text = fs::read_to_string(Path::new(ROOT).join("config/sample/cards.csv")).unwrap();
+    fs::write(place.path("cards.csv"), text.replacen(",aes,", ",des,", 2)).unwrap();
+    let refused = place.configured(&["cards", "import", "cards.csv"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
+    assert_eq!(
+        refused.stderr,
+        "line 2, column ALG: expected aes or 3des2\nline 3, column ALG: expected aes or 3des2\n\
+         error: cards.csv: nothing was imported\n"
+    );
+    assert_eq!(place.configured(&["cards", "import", "cards.csv", "--json"]).json()["errors_total"], 2);
+    let none = place.configured(&["cards", "import", "absent.csv"]);
+    assert_eq!(
+        (none.code, none.stderr.starts_with("error: absent.csv: No such file")),
+        (1, true),
+        "{}",
+        none.stderr
+    );
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_and_says_where() {
+    let place = Place::new();
+    let without_key = place.configured(&["serve"]);
+    assert_eq!(without_key.code, 1);
+    assert!(
+        without_key.stderr.contains("make one with `airwrite keys master --out "),
+        "{}",
+        without_key.stderr
+    );
+
+    let config = fs::read_to_string(place.path("airwrite.toml")).unwrap();
+    fs::write(place.path("airwrite.toml"), format!("{config}[stroe]\n")).unwrap();
+    let wrong = place.configured(&["serve"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.starts_with("error: airwrite.toml:5: unknown field `stroe`"), "{}", wrong.stderr);
+    assert_eq!(place.run(&["serve", "--confg", "x"]).code, 2);
+    let absent = place.run(&["serve", "--config", "absent.toml"]);
+    assert_eq!((absent.code, absent.stderr.starts_with("error: absent.toml: No such file")), (2, true));
+}
+
+#[test]
+fn api_keys_are_made_listed_and_revoked() {
+    let place = Place::with_key();
+    let made = place.configured(&["keys", "create", "--owner", "acme", "--name", "console", "--json"]).json();
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    assert!(token.starts_with(&format!("aw_{id}_")));
+    let plain = place.configured(&["keys", "create"]);
+    assert!(plain.stdout.starts_with("aw_key_") && plain.stdout.lines().count() == 1, "{}", plain.stdout);
+    assert_eq!(place.configured(&["keys", "revoke", id]).code, 0);
+    let listed = place.configured(&["keys", "list", "--json"]);
+    assert!(!listed.stdout.contains(token));
+    let listed = listed.json();
+    let listed = listed.as_array().unwrap();
+    let revoked: Vec<_> =
+        listed.iter().filter(|key| key["revoked"] == true).map(|key| &key["owner"]).collect();
+    assert_eq!((listed.len(), revoked), (2, vec![&json!("acme")]));
+    assert_eq!(place.configured(&["keys", "revoke", "key_0"]).code, 1);
+}
+
+#[test]
+fn serve_holds_its_store_and_ends_when_asked() {
+    let place = Place::with_key();
+    let serving = place.start(&["serve", "--config", "airwrite.toml"], "airwrite serves");
+    let second = place.configured(&["keys", "list"]);
+    assert_eq!(second.code, 1);
+    assert!(second.stderr.contains("held by another process; stop that process"), "{}", second.stderr);
+    assert_eq!(serving.end("-TERM"), 0);
+    assert_eq!(place.configured(&["keys", "list"]).code, 0);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let place = Place::with_key();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let config = fs::read_to_string(place.path("airwrite.toml")).unwrap().replace("127.0.0.1:0", &address);
+    fs::write(place.path("airwrite.toml"), config).unwrap();
+    let serve = place.configured(&["serve"]);
+    assert_eq!(serve.code, 1);
+    assert!(serve.stderr.starts_with(&format!("error: HTTP API on {address}")), "{}", serve.stderr);
+    assert!(serve.stderr.contains("in use"), "{}", serve.stderr);
+    let cards = Path::new(ROOT).join("config/sample/cards.csv");
+    let smsc = place.run(&["smsc", "--listen", &address, "--cards", cards.to_str().unwrap()]);
+    assert_eq!((smsc.code, smsc.stderr.contains("in use")), (1, true), "{}", smsc.stderr);
+}
+
+#[test]
+fn the_simulated_operator_reports_its_cards() {
+    let place = Place::new();
+    let sample = Path::new(ROOT).join("config/sample");
+    let (cards, subscribers) = (sample.join("cards.csv"), sample.join("subscribers.csv"));
+    let arguments = [
+        "smsc",
+        "--listen",
+        "127.0.0.1:0",
+        "--report",
+        "report.json",
+        "--power-on",
+        "3",
+        "--seed",
+        "1",
+        "--cards",
+        cards.to_str().unwrap(),
+        "--subscribers",
+        subscribers.to_str().unwrap(),
+    ];
+    let running = place.start(&arguments, "SMSC on 127.0.0.1:");
+    let lines = Arc::clone(&running.lines);
+    assert_eq!(running.end("-INT"), 0);
+    let lines = lines.lock().unwrap();
+    assert!(
+        lines.iter().any(|line| line.starts_with("357805020000015  89001012000000000000000000000150")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.contains("10 cards, 3 switched on, 10 subscriptions to order")));
+    let report: Value = serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
+    let cards = report["cards"].as_array().unwrap();
+    let on = cards.iter().filter(|card| card["on"] == true).count();
+    assert_eq!((cards.len(), on, cards[0]["ef_imsi"].as_str()), (10, 3, Some("001011000000001")));
+}
+
+/// An API that is busy at first and then brings the write to `end`. Gives its address and the idempotency keys it saw.
+async fn api(end: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&keys);
+    let order = async move |headers: HeaderMap, Json(body): Json<Value>| {
+        let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+        assert_eq!(text("authorization"), "Bearer aw_token");
+        let expected = json!({
+            "device": { "imei": "357805020000015" },
+            "subscription": { "imsi": "001012000000001", "msisdn": "861064200000001" },
+        });
+        assert_eq!(body, expected);
+        let mut keys = seen.lock().unwrap();
+        keys.push(text("idempotency-key"));
+        if keys.len() == 1 {
+            return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "title": "The platform is busy" })));
+        }
+        (StatusCode::ACCEPTED, Json(json!({ "id": "wrt_1", "state": "queued" })))
+    };
+    let show = async move || Json(json!({ "id": "wrt_1", "state": end, "reason": "why" }));
+    let router = Router::new().route("/v1/writes", post(order)).route("/v1/writes/wrt_1", get(show));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, keys)
+}
+
+async fn write(url: &str, more: &[&str]) -> Ran {
+    let place = Place::new();
+    let order = [
+        "write",
+        "--api",
+        url,
+        "--key",
+        "aw_token",
+        "--imei",
+        "357805020000015",
+        "--imsi",
+        "001012000000001",
+        "--msisdn",
+        "+861064200000001",
+    ];
+    let mut command = place.command(&[&order, more].concat());
+    // The server under test runs on this runtime's other threads.
+    Ran::of(tokio::task::block_in_place(|| command.output().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_ordered_once_and_followed_to_its_end() {
+    let (url, keys) = api("effective").await;
+    let ran = write(&url, &["--wait"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "wrt_1 queued\nwrt_1 effective\n"), "{}", ran.stderr);
+    let keys = keys.lock().unwrap();
+    assert!(keys.len() == 2 && keys[0] == keys[1] && keys[0].len() == 32, "one order, sent twice: {keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_effective_is_success() {
+    let (url, _) = api("rolled_back").await;
+    let ran = write(&url, &["--wait", "--json"]).await;
+    assert_eq!((ran.code, ran.json()["state"].as_str()), (1, Some("rolled_back")));
+    assert_eq!(ran.stderr, "wrt_1 is rolled_back: why\n");
+    assert_eq!(write(&url, &[]).await.code, 0, "accepted is all that was asked for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_order_says_why() {
+    let refuse =
+        async || (StatusCode::CONFLICT, Json(json!({ "title": "In use", "field": "subscription.imsi" })));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/writes", post(refuse))).await });
+    let ran = write(&url, &["--wait"]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "error: In use (subscription.imsi)\n"));
+    assert_eq!(write(&url, &["--iccid", "12"]).await.code, 2, "what is no ICCID is not sent");
+}
