@@ -24,6 +24,7 @@ use crate::store::{
 
 use super::Gateway;
 use super::changes::{TIMER_OF_CARD, TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
+use super::job_writes::Writes;
 use super::render::{RenderError, render};
 
 /// How often a job is applied again after it lost against a concurrent change.
@@ -113,13 +114,12 @@ struct Stored<T> {
     record: T,
 }
 
-impl Stored<()> {
-    fn expect(commit: &mut Commit, key: Key, version: u64) {
-        match version {
-            0 => commit.expect_absent(key),
-            _ => commit.expect_version(key, version),
-        };
-    }
+/// Asserts a record as it was read.
+pub(super) fn expect(commit: &mut Commit, key: Key, version: u64) {
+    match version {
+        0 => commit.expect_absent(key),
+        _ => commit.expect_version(key, version),
+    };
 }
 
 fn guarded<T>(
@@ -208,7 +208,7 @@ impl Gateway {
             Input::Order(order) => {
                 let bound = device.as_ref().filter(|device| device.record.card == Some(id));
                 let Some(bound) = bound else { return Err(CardError::Moved) };
-                Stored::expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
+                expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
                 Event::Ordered(order.write.order())
             }
             Input::Withdraw { write, end } => match writes.get(*write) {
@@ -289,7 +289,7 @@ impl Gateway {
         for fact in step.facts.iter().cloned() {
             self.put_fact(&mut commit, &fact_record(fact, &step.card, now));
         }
-        Stored::expect(&mut commit, keys::card(id), version);
+        expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
         self.put_indexes(&mut commit, &card, &step.card, &terms);
         if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
@@ -472,55 +472,6 @@ pub(super) fn put_write(commit: &mut Commit, version: u64, write: &Write) {
 /// Puts the next version of a device, asserting the one that was read; version 0 where there was none.
 pub(super) fn put_device(commit: &mut Commit, version: u64, device: &Device) {
     let key = keys::device(device.imei.key());
-    Stored::expect(commit, key.clone(), version);
+    expect(commit, key.clone(), version);
     commit.put(key, Guarded::encode(version + 1, &encode_device(device)));
-}
-
-/// The writes that a job reads and changes.
-#[derive(Default)]
-struct Writes {
-    /// Each with the version that is stored and whether it is to be put.
-    writes: Vec<(u64, Write, bool)>,
-    /// What must be durable before anything that was read here may leave.
-    seq: Seq,
-}
-
-impl Writes {
-    async fn read(&mut self, gateway: &Gateway, ids: impl Iterator<Item = WriteId>) -> Result<(), CardError> {
-        for id in ids {
-            self.ensure(gateway, id).await?;
-        }
-        Ok(())
-    }
-
-    async fn ensure(&mut self, gateway: &Gateway, id: WriteId) -> Result<(), CardError> {
-        if self.get(id).is_some() {
-            return Ok(());
-        }
-        let (stored, seq) = gateway.read_write(id).await?;
-        self.seq = self.seq.max(seq);
-        self.writes.extend(stored.map(|(version, write)| (version, write, false)));
-        Ok(())
-    }
-
-    fn add(&mut self, write: Write) {
-        self.writes.push((0, write, true));
-    }
-
-    fn get(&self, id: WriteId) -> Option<&Write> {
-        self.writes.iter().map(|(_, write, _)| write).find(|write| write.id == id)
-    }
-
-    fn change(&mut self, id: WriteId) -> Option<&mut Write> {
-        let (_, write, changed) = self.writes.iter_mut().find(|(_, write, _)| write.id == id)?;
-        *changed = true;
-        Some(write)
-    }
-
-    fn put(&self, commit: &mut Commit) {
-        for (version, write, _) in self.writes.iter().filter(|(_, _, changed)| *changed) {
-            Stored::expect(commit, keys::write(write.id), *version);
-            put_write(commit, *version, write);
-        }
-    }
 }

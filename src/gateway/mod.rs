@@ -10,6 +10,7 @@ mod dispatch;
 pub mod import;
 mod inbound;
 mod inboxes;
+mod job_writes;
 mod lanes;
 mod metrics;
 mod orders;
