@@ -16,6 +16,7 @@ mod metrics;
 mod orders;
 mod part_sets;
 mod read;
+mod relay;
 mod render;
 mod routes;
 mod timers;
