@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::applet::BindingRequest;
 use crate::card::{
-    Bound, Card, CardId, DeviceView, End, Event, Fact, FromCard, Order, Refused, Step, Submission, WriteId,
-    WriteState, apply,
+    Bound, Card, CardId, Contested, DeviceView, End, Event, Fact, FromCard, Order, Refused, Step, Submission,
+    WriteId, WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
 use crate::ota::Cntr;
@@ -178,6 +178,7 @@ impl Gateway {
             Input::Binding { request, .. } => (Some(request.imei), None),
             Input::Order(order) => (Some(order.write.imei), None),
             Input::Withdraw { write, .. } => (None, Some(*write)),
+            Input::Inbox { record: InboxRecord::DeviceMoved { imei, .. }, .. } => (Some(*imei), None),
             Input::Event(_) | Input::Timer { .. } | Input::Inbox { .. } => (None, None),
         };
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
@@ -228,7 +229,12 @@ impl Gateway {
             }
             Input::Inbox { key, record: InboxRecord::DeviceMoved { imei, to } } => {
                 commit.delete(key.clone());
-                Event::DeviceMoved { imei: *imei, to: *to }
+                let device = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                Event::DeviceMoved { imei: *imei, to: *to, device }
+            }
+            Input::Inbox { key, record: InboxRecord::Contested { imei, by } } => {
+                commit.delete(key.clone());
+                Event::Contested { imei: *imei, by: *by }
             }
         };
         let next = next.and_then(|id| writes.get(id)).map(Write::order);
@@ -247,7 +253,7 @@ impl Gateway {
         // Seal.
         let card_keys = card_keys.as_deref().unwrap_or_default();
         for seal in &step.seal {
-            match render(&*self.0.world.vault, &card, card_keys, profile, seal).await {
+            match render(&*self.0.world.vault, &card, card_keys, profile, seal, now).await {
                 Ok(parts) => {
                     let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
                     commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
@@ -285,6 +291,11 @@ impl Gateway {
         writes.put(&mut commit);
         if let Some(bound) = &step.bound {
             self.put_binding(&mut commit, bound, device, id, now).await?;
+        }
+        if let Some(Contested { imei, card }) = step.contested {
+            let entry = keys::InboxEntry { card, seq: self.next_serial() };
+            let contested = InboxRecord::Contested { imei, by: id };
+            commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
         }
         for fact in step.facts.iter().cloned() {
             self.put_fact(&mut commit, &fact_record(fact, &step.card, now));

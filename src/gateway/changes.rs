@@ -116,6 +116,10 @@ impl Gateway {
             write.resent = active.resent;
             write.cancel = active.cancel;
             write.hold = active.hold;
+            write.bearer = Some(active.bearer);
+        }
+        if change.imei_verified.is_some() {
+            write.imei_verified = change.imei_verified;
         }
         if change.state == WriteState::Written && write.state != WriteState::Written {
             write.written_at = Some(now);

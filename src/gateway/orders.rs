@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::card::{End, Owner, Refused, Subscription, WriteId, WriteState};
+use crate::card::{DEADLINE_PASSED, End, Owner, Refused, Subscription, WriteId, WriteState};
 use crate::identity::Imei;
 use crate::store::records::{Device, IdempotencyKey, Write, decode_idempotency};
 use crate::store::{Commit, CommitError, Guarded, Key, KeyText, StoreError, keys};
@@ -273,6 +273,9 @@ impl Gateway {
             seq: 0,
             written_at: None,
             ended_at: None,
+            bearer: None,
+            retry_of: None,
+            imei_verified: None,
         }
     }
 
@@ -332,6 +335,9 @@ impl Gateway {
         write.seq += 1;
         write.updated = now;
         write.ended_at = Some(now);
+        if end == End::Expired {
+            write.reason = Some(DEADLINE_PASSED.to_owned());
+        }
         let mut commit = Commit::new();
         commit.expect_version(keys::write(write.id), version);
         put_write(&mut commit, version, &write);
