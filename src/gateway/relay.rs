@@ -28,11 +28,7 @@ const MORE: u8 = 0x61;
 ///
 /// # Errors
 /// [`TpError::UserDataTooLong`] above 140 octets of user data.
-pub(super) fn envelope(
-    user_data: &[u8],
-    originator: &TpAddress,
-    sealed_at: u64,
-) -> Result<Vec<u8>, TpError> {
+pub(super) fn envelope(user_data: &[u8], originator: &TpAddress, sealed_at: u64) -> Result<Vec<u8>, TpError> {
     let deliver = Deliver {
         more_messages: false,
         udhi: true,
@@ -85,9 +81,9 @@ pub(super) fn response_packets<'a>(rapdus: impl Iterator<Item = &'a [u8]>) -> Ve
 
 /// Whether RPL counts what follows it.
 fn is_packet(octets: &[u8]) -> bool {
-    octets.split_first_chunk::<2>().is_some_and(|(rpl, rest)| {
-        !rest.is_empty() && usize::from(u16::from_be_bytes(*rpl)) == rest.len()
-    })
+    octets
+        .split_first_chunk::<2>()
+        .is_some_and(|(rpl, rest)| !rest.is_empty() && usize::from(u16::from_be_bytes(*rpl)) == rest.len())
 }
 
 #[cfg(test)]
@@ -106,19 +102,19 @@ mod tests {
         assert_eq!(
             hex::encode(&apdu),
             [
-                "80c2000024",                   // ENVELOPE, Lc
-                "d122",                         // SMS-PP download
-                "82028381",                     // from the network to the card
-                "0604810196f0",                 // address
-                "8b16",                         // SMS TPDU
-                "44058101 96f0 7ff6",           // SMS-DELIVER, UDHI, no more; TP-OA; TP-PID, TP-DCS
-                "72105180000000",               // TP-SCTS
-                "06027000010203",               // TP-UDL, TP-UD
+                "80c2000024",         // ENVELOPE, Lc
+                "d122",               // SMS-PP download
+                "82028381",           // from the network to the card
+                "0604810196f0",       // address
+                "8b16",               // SMS TPDU
+                "44058101 96f0 7ff6", // SMS-DELIVER, UDHI, no more; TP-OA; TP-PID, TP-DCS
+                "72105180000000",     // TP-SCTS
+                "06027000010203",     // TP-UDL, TP-UD
             ]
             .concat()
             .replace(' ', "")
         );
-        assert_eq!(at_line(&apdu[..5]), "AT+CSIM=10,\"80C2000028\"");
+        assert_eq!(at_line(&apdu[..5]), "AT+CSIM=10,\"80C2000024\"");
     }
 
     #[test]
