@@ -128,13 +128,17 @@ impl Gateway {
     /// Takes an order; it is durable when this returns (I2).
     ///
     /// # Errors
-    /// [`OrderError`]; nothing was stored then.
+    /// [`OrderError`]. Nothing was stored then, except that after [`OrderError::Store`] nobody knows: the same order with
+    /// the same idempotency key finds out.
     pub async fn order(
         &self,
         owner: &Owner,
         order: NewOrder,
         idempotency: Option<Idempotency>,
     ) -> Result<Placed, OrderError> {
+        if self.0.closing.is_cancelled() {
+            return Err(OrderError::Busy);
+        }
         let now = self.now();
         let deadline = order.deadline.unwrap_or(now + self.0.config.timers.deadline_s * 1000);
         let idempotency = match idempotency {
@@ -220,7 +224,7 @@ impl Gateway {
         match self.0.world.store.commit(commit).await {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 self.signal_timer(input.write.deadline);
                 Ok(Some(input.write))
             }
@@ -277,6 +281,9 @@ impl Gateway {
     /// # Errors
     /// [`CancelError`].
     pub async fn cancel(&self, owner: &Owner, id: WriteId) -> Result<Write, CancelError> {
+        if self.0.closing.is_cancelled() {
+            return Err(CancelError::Busy);
+        }
         let (write, seq) = self.read_write(id).await?;
         let write = write.map(|(_, write)| write).filter(|write| write.owner == *owner);
         let write = write.ok_or(CancelError::NotFound)?;
@@ -340,7 +347,7 @@ impl Gateway {
         match self.0.world.store.commit(commit).await {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 Ok(Some(write))
             }
             Err(CommitError::Conflict(_)) => Ok(None),

@@ -19,6 +19,13 @@ pub(super) enum RenderError {
     Parts { found: usize, limit: u8, profile: String },
 }
 
+impl RenderError {
+    /// Whether the packet can never be made; otherwise the card's keys are missing, which an operator can mend.
+    pub(super) const fn is_final(&self) -> bool {
+        !matches!(self, Self::Vault(VaultError::Record(_) | VaultError::NoKeySet { .. }))
+    }
+}
+
 /// Seals one packet and cuts it into whole TP-UDs of at most 140 octets.
 pub(super) async fn render(
     vault: &dyn Vault,
