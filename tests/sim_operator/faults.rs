@@ -313,6 +313,7 @@ fn a_silent_card_is_never_heard_of_again() {
     bench.bind(0);
     bench.submit(&preset_number(0), BY_SUBMIT, &Message::WriteCard(order(0, 1)));
     bench.silence(3_600_000);
+    assert_eq!(bench.operator.snapshot().cards[0].attached, None);
     bench.input(Input::PowerOn(0));
     bench.submit(&preset_number(0), BY_SUBMIT, &poll());
     bench.silence(3_600_000);
