@@ -4,6 +4,7 @@
 //! | module | what happens |
 //! |---|---|
 //! | `flow` | orders before and after the binding, one behind the other, cancelled, out of time |
+//! | `on_site` | cards written through the business platform |
 //! | `network` | no service, refused REFRESH, a busy SMSC, a dead line, devices switched off |
 //! | `devices` | devices and cards that are changed for others |
 //! | `storage` | a store that fails or does not answer |
@@ -15,6 +16,7 @@ mod crashes;
 mod devices;
 mod flow;
 mod network;
+mod on_site;
 mod scene;
 mod storage;
 
