@@ -169,7 +169,7 @@ fn record(seq: u64) -> OutboxRecord {
         imei: Some("357805023984942".parse().unwrap()),
         detail: String::new(),
     };
-    OutboxRecord { fact, attempts: 0, not_before: 0, first_tried: 0 }
+    OutboxRecord::new(fact)
 }
 
 fn event_id(seq: u64) -> String {

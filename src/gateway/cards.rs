@@ -250,13 +250,16 @@ impl Gateway {
         if let Some(bound) = &step.bound {
             self.put_binding(&mut commit, bound, device, id, now).await?;
         }
+        let telling = self.telling();
         for fact in step.facts.iter().cloned() {
-            self.put_fact(&mut commit, &fact_record(fact, &step.card, now));
+            self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &telling);
         }
         Stored::expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
         self.put_indexes(&mut commit, &card, &step.card, &terms);
-        match store.commit(commit).await {
+        let done = store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {}
             Err(CommitError::Conflict(key)) => {
                 return match claim_names.into_iter().find(|(_, claim)| *claim == key) {
@@ -316,7 +319,7 @@ impl Gateway {
         record.waiting.retain(|id| !bound.taken.contains(id));
         put_device(commit, version, &record);
         if let Some(other) = bound.moved_from {
-            let entry = keys::InboxEntry { card: other, seq: self.next_serial() };
+            let entry = keys::InboxEntry { card: other, seq: self.0.outboxes.next_serial() };
             let moved = InboxRecord::DeviceMoved { imei: bound.imei, to: card };
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&moved)));
         }

@@ -11,6 +11,7 @@ pub mod import;
 mod inbound;
 mod metrics;
 mod orders;
+mod outboxes;
 mod part_sets;
 mod read;
 mod render;
@@ -20,7 +21,6 @@ mod timers;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -30,12 +30,13 @@ use tokio_util::task::TaskTracker;
 use crate::card::{Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
-use crate::store::{KeyText, Scan, Store, StoreError, Unguarded, keys};
+use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
 pub use metrics::Metrics;
 pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed};
+pub use outboxes::{Events, LOG_EVENTS_MIN, LoggedEvent};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
 pub use routes::RouteConfig;
 
@@ -128,15 +129,13 @@ struct Inner {
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
     routes: routes::Routes,
-    /// Outboxes by endpoint, each with whose events it takes.
-    outboxes: Vec<(KeyText, Owner)>,
+    /// Who is told what happens.
+    outboxes: outboxes::Outboxes,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
     timer_set: watch::Sender<u64>,
     outbox: Notify,
-    /// The last number used in outboxes and inboxes.
-    serial: AtomicU64,
     metrics: Metrics,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
@@ -166,13 +165,9 @@ impl Gateway {
             links.insert(link.name.clone(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
-        let mut outboxes = Vec::new();
-        for endpoint in &config.endpoints {
-            outboxes.push((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
-        }
+        let outboxes = outboxes::Outboxes::read(&world, &config.endpoints).await?;
         let inner = Inner {
             epoch: read_epoch(&*world.store).await?,
-            serial: AtomicU64::new(last_serial(&world, &outboxes).await?),
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             outbox: Notify::new(),
@@ -197,6 +192,7 @@ impl Gateway {
         gateway.spawn(gateway.clone().run_inbound(inbound));
         gateway.spawn(gateway.clone().run_timers());
         gateway.spawn(gateway.clone().take_up_inboxes());
+        gateway.spawn(gateway.clone().run_log_trim());
         for (route, link) in gateway.0.routes.with_links() {
             if let Some(link) = gateway.0.links.get(&link) {
                 gateway.spawn(gateway.clone().run_lane(route, link.clone()));
@@ -246,6 +242,19 @@ impl Gateway {
         missing
     }
 
+    /// Its links by name, and what each is doing.
+    #[must_use]
+    pub fn links(&self) -> Vec<(String, LinkState)> {
+        self.0.links.iter().map(|(name, link)| (name.clone(), *link.state().borrow())).collect()
+    }
+
+    /// Lets a link try again that the SMSC has refused; nothing for a link that is working. False where there is no
+    /// link of this name.
+    #[must_use]
+    pub fn resume_link(&self, name: &str) -> bool {
+        self.0.links.get(name).map(Link::resume).is_some()
+    }
+
     /// What is counted.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -256,6 +265,18 @@ impl Gateway {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.world.store
+    }
+
+    /// The vault that it works with.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<dyn Vault> {
+        &self.0.world.vault
+    }
+
+    /// What it was told to do.
+    #[must_use]
+    pub fn config(&self) -> &GatewayConfig {
+        &self.0.config
     }
 
     /// Its clock.
@@ -284,11 +305,6 @@ impl Gateway {
         self.0.world.clock.now_ms()
     }
 
-    /// The next number for an outbox or an inbox: strictly rising, across restarts too.
-    fn next_serial(&self) -> u64 {
-        self.0.serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-    }
-
     fn terms<'a>(&'a self, profile: &'a Profile) -> Terms<'a> {
         Terms { profile, timers: &self.0.config.timers, epoch: self.0.epoch }
     }
@@ -303,20 +319,6 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
     let value = store.get_one(keys::Meta::Epoch.key()).await?.value;
     let body = value.as_deref().and_then(|value| Unguarded::decode(value).ok());
     Ok(body.and_then(|body| body.try_into().ok()).map_or(0, u64::from_be_bytes))
-}
-
-/// Numbers rise with the clock and never fall behind what an outbox still holds.
-async fn last_serial(world: &World, outboxes: &[(KeyText, Owner)]) -> Result<u64, StoreError> {
-    let mut serial = world.clock.now_ms() << 20;
-    for (endpoint, _) in outboxes {
-        let newest = Scan::last(keys::OutboxEntry::of_endpoint(endpoint), 1);
-        if let Some((key, _)) = world.store.scan(newest).await?.value.first()
-            && let Ok(entry) = keys::OutboxEntry::parse(key)
-        {
-            serial = serial.max(entry.seq);
-        }
-    }
-    Ok(serial)
 }
 
 fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {

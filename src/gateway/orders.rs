@@ -216,8 +216,12 @@ impl Gateway {
         let mut commit = Commit::new();
         let claimed = put_waiting(&mut commit, &input);
         put_device(&mut commit, version, &device);
-        self.put_fact(&mut commit, &waiting_fact(&input.write, "write.accepted", owner, order.imei, now));
-        match self.0.world.store.commit(commit).await {
+        let telling = self.telling();
+        let fact = waiting_fact(&input.write, "write.accepted", owner, order.imei, now);
+        self.put_fact(&mut commit, &fact, &telling);
+        let done = self.0.world.store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
                 self.0.outbox.notify_waiters();
@@ -336,8 +340,11 @@ impl Gateway {
             commit.delete(key);
         }
         let kind = format!("write.{}", write.state.name());
-        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now));
-        match self.0.world.store.commit(commit).await {
+        let telling = self.telling();
+        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &telling);
+        let done = self.0.world.store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
                 self.0.outbox.notify_waiters();
