@@ -1,11 +1,10 @@
 //! The card's own record: all that is known of it, and what follows from it for the indexes.
 
-use crate::applet::BindingAck;
-use crate::identity::{Eid, Iccid, Imei, Msisdn};
+use crate::identity::{Eid, Iccid, Msisdn};
 
 use super::{
-    Active, CardId, Counter, MoWindow, Notice, Outstanding, Owed, Owner, Subscription, Unsettled, WriteId,
-    WriteState,
+    Active, Binding, CardId, Claimed, Counter, HeldBinding, MoWindow, Notice, Outstanding, Owed, Owner,
+    Subscription, Unsettled, WriteId, WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -42,8 +41,12 @@ pub struct Card {
     pub counters: Vec<Counter>,
     /// Replay window over its own messages.
     pub mo: MoWindow,
-    /// The device it reported.
+    /// The device it is in.
     pub binding: Option<Binding>,
+    /// A binding that waits for a decision.
+    pub held: Option<HeldBinding>,
+    /// A device that was claimed without proof; the card is asked.
+    pub claimed: Option<Claimed>,
     /// The last transaction id used.
     pub last_tid: u32,
     /// The write it is busy with.
@@ -68,21 +71,15 @@ pub struct Card {
     pub resync: bool,
     /// When it was last asked for it, unix ms.
     pub resynced_at: u64,
+    /// Whether something else calls for asking it what it is.
+    pub ask: bool,
+    /// When it was last asked, unix ms.
+    pub asked_at: u64,
+    /// Whether the store was restored from an older copy and the card has not been asked since: what it reports on its
+    /// own may be a repetition that the copy does not know, so that it changes nothing before.
+    pub restored: bool,
     /// Sequence of the last entry in its timeline.
     pub seq: u64,
-}
-
-/// The relation device ↔ card, as the card reported it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// The device.
-    pub imei: Imei,
-    /// Since when, unix ms.
-    pub since: u64,
-    /// MO counter of the request that made it; a binding changes only by a newer one.
-    pub mo_cntr: u64,
-    /// How the request was answered.
-    pub answered: BindingAck,
 }
 
 impl Card {
@@ -102,6 +99,8 @@ impl Card {
             counters: Vec::new(),
             mo: MoWindow::default(),
             binding: None,
+            held: None,
+            claimed: None,
             last_tid: 0,
             active: None,
             queue: Vec::new(),
@@ -114,6 +113,9 @@ impl Card {
             repeated_at: 0,
             resync: false,
             resynced_at: 0,
+            ask: false,
+            asked_at: 0,
+            restored: false,
             seq: 0,
         }
     }

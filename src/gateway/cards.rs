@@ -8,20 +8,23 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::applet::BindingRequest;
 use crate::card::{
-    Bound, Card, CardId, DeviceView, End, Event, FromCard, Order, Refused, Step, Submission, WriteId,
-    WriteState, apply,
+    Bound, Card, CardId, Contested, DeviceView, End, Event, Fact, FromCard, Order, Refused, Step, Submission,
+    WriteId, WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
+use crate::ota::Cntr;
 use crate::store::records::{
-    Device, IdempotencyKey, InboxRecord, RecordError, Write, decode_card, decode_device, decode_write,
-    encode_card, encode_device, encode_idempotency, encode_inbox, encode_sealed_parts, encode_write,
+    Device, IdempotencyKey, InboxRecord, RecordError, SealedParts, Write, decode_card, decode_device,
+    decode_sealed_parts, decode_write, encode_card, encode_device, encode_idempotency, encode_inbox,
+    encode_sealed_parts, encode_write,
 };
 use crate::store::{
     Commit, CommitError, EnvelopeError, Guarded, Key, KeyText, Seq, StoreError, Unguarded, keys,
 };
 
 use super::Gateway;
-use super::changes::{TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
+use super::changes::{TIMER_OF_CARD, TIMER_OF_WRITE, claimed_by, claims, fact_record, timer};
+use super::job_writes::Writes;
 use super::render::{RenderError, render};
 
 /// How often a job is applied again after it lost against a concurrent change.
@@ -38,6 +41,8 @@ pub(super) enum Input {
     Order(Box<OrderInput>),
     /// A write is withdrawn by its owner or by its deadline.
     Withdraw { write: WriteId, end: End },
+    /// Time has come.
+    Timer { key: Key },
     /// A consequence of what happened to another card.
     Inbox { key: Key, record: InboxRecord },
 }
@@ -74,6 +79,8 @@ pub(super) enum CardError {
     NoSuchCard,
     #[error("the card's profile {0:?} is not configured")]
     NoProfile(String),
+    #[error("card keys: {0}")]
+    Keys(crate::vault::RecordError),
     #[error("the device is not bound to this card any more")]
     Moved,
     #[error("{0} is taken")]
@@ -94,19 +101,25 @@ pub(super) enum CardError {
     Render(#[from] RenderError),
 }
 
+impl CardError {
+    /// Whether the same may well succeed a moment later; otherwise only an operator can help.
+    pub(super) const fn passes(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Contended | Self::Stopping)
+    }
+}
+
 /// A guarded record as it was read: its version, 0 where there is none.
 struct Stored<T> {
     version: u64,
     record: T,
 }
 
-impl Stored<()> {
-    fn expect(commit: &mut Commit, key: Key, version: u64) {
-        match version {
-            0 => commit.expect_absent(key),
-            _ => commit.expect_version(key, version),
-        };
-    }
+/// Asserts a record as it was read.
+pub(super) fn expect(commit: &mut Commit, key: Key, version: u64) {
+    match version {
+        0 => commit.expect_absent(key),
+        _ => commit.expect_version(key, version),
+    };
 }
 
 fn guarded<T>(
@@ -165,7 +178,8 @@ impl Gateway {
             Input::Binding { request, .. } => (Some(request.imei), None),
             Input::Order(order) => (Some(order.write.imei), None),
             Input::Withdraw { write, .. } => (None, Some(*write)),
-            Input::Event(_) | Input::Inbox { .. } => (None, None),
+            Input::Inbox { record: InboxRecord::DeviceMoved { imei, .. }, .. } => (Some(*imei), None),
+            Input::Event(_) | Input::Timer { .. } | Input::Inbox { .. } => (None, None),
         };
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
         wanted.extend(about_device.map(|imei| keys::device(imei.key())));
@@ -184,6 +198,7 @@ impl Gateway {
         writes.read(self, named.into_iter().flatten()).await?;
 
         // Apply.
+        let mut reset_timer = false;
         let event = match input {
             Input::Event(event) => event.clone(),
             Input::Binding { cntr, digest, from, request } => {
@@ -194,7 +209,7 @@ impl Gateway {
             Input::Order(order) => {
                 let bound = device.as_ref().filter(|device| device.record.card == Some(id));
                 let Some(bound) = bound else { return Err(CardError::Moved) };
-                Stored::expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
+                expect(&mut commit, keys::device(order.write.imei.key()), bound.version);
                 Event::Ordered(order.write.order())
             }
             Input::Withdraw { write, end } => match writes.get(*write) {
@@ -203,20 +218,34 @@ impl Gateway {
                 }
                 _ => Event::Tick,
             },
+            Input::Timer { key } => {
+                let stands = card.due(&terms).map(|due| timer(id.octets(), due));
+                if stands.as_ref() != Some(key) {
+                    // Put off, or set under other waits: from here on the timer follows from the card again.
+                    commit.delete(key.clone());
+                    reset_timer = true;
+                }
+                Event::Tick
+            }
             Input::Inbox { key, record: InboxRecord::DeviceMoved { imei, to } } => {
                 commit.delete(key.clone());
-                Event::DeviceMoved { imei: *imei, to: *to }
+                let device = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                Event::DeviceMoved { imei: *imei, to: *to, device }
+            }
+            Input::Inbox { key, record: InboxRecord::Contested { imei, by } } => {
+                commit.delete(key.clone());
+                Event::Contested { imei: *imei, by: *by }
             }
         };
         let next = next.and_then(|id| writes.get(id)).map(Write::order);
-        let step = apply(&card, event, next, &terms, now);
+        let mut step = apply(&card, event, next, &terms, now);
         let order = match input {
             Input::Order(order) if step.refused.is_none() => Some(order),
             _ => None,
         };
         if !step.changed && commit.ops.is_empty() && order.is_none() {
             // "Nothing changed" is an answer too: what it rests on must be durable (I2).
-            store.durable(read.seq).await?;
+            store.durable(read.seq.max(writes.seq)).await?;
             let write = about_write.and_then(|id| writes.get(id)).cloned();
             return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write }));
         }
@@ -224,9 +253,22 @@ impl Gateway {
         // Seal.
         let card_keys = card_keys.as_deref().unwrap_or_default();
         for seal in &step.seal {
-            let parts = render(&*self.0.world.vault, &card, card_keys, profile, seal).await?;
-            let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
-            commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
+            match render(&*self.0.world.vault, &card, card_keys, profile, seal, now).await {
+                Ok(parts) => {
+                    let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
+                    commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
+                }
+                // It never can be made. What came from the card counts all the same; the packet stays without octets,
+                // and its turn in the lane finds that out as a refusal.
+                Err(error) if error.is_final() => {
+                    tracing::error!(card = %id, cntr = %seal.cntr, %error, "a packet cannot be made");
+                    step.card.seq += 1;
+                    let detail = format!("packet {} cannot be made: {error}", seal.cntr);
+                    let seq = step.card.seq;
+                    step.facts.push(Fact { kind: "card.hint".to_owned(), seq, write: None, detail });
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
 
         // Commit.
@@ -250,13 +292,21 @@ impl Gateway {
         if let Some(bound) = &step.bound {
             self.put_binding(&mut commit, bound, device, id, now).await?;
         }
+        if let Some(Contested { imei, card }) = step.contested {
+            let entry = keys::InboxEntry { card, seq: self.next_serial() };
+            let contested = InboxRecord::Contested { imei, by: id };
+            commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
+        }
         let telling = self.telling();
         for fact in step.facts.iter().cloned() {
             self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &telling);
         }
-        Stored::expect(&mut commit, keys::card(id), version);
+        expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
         self.put_indexes(&mut commit, &card, &step.card, &terms);
+        if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
+            commit.put(timer(id.octets(), due), Unguarded::encode(&[TIMER_OF_CARD]));
+        }
         let done = store.commit(commit).await;
         drop(telling);
         match done {
@@ -273,6 +323,9 @@ impl Gateway {
 
         // Act.
         self.after(&step, &terms, &card);
+        if let Some(order) = order {
+            self.signal_timer(order.write.deadline);
+        }
         let write = match input {
             Input::Order(order) => writes.get(order.write.id).cloned(),
             _ => about_write.and_then(|id| writes.get(id)).cloned(),
@@ -319,7 +372,7 @@ impl Gateway {
         record.waiting.retain(|id| !bound.taken.contains(id));
         put_device(commit, version, &record);
         if let Some(other) = bound.moved_from {
-            let entry = keys::InboxEntry { card: other, seq: self.0.outboxes.next_serial() };
+            let entry = keys::InboxEntry { card: other, seq: self.next_serial() };
             let moved = InboxRecord::DeviceMoved { imei: bound.imei, to: card };
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&moved)));
         }
@@ -338,8 +391,9 @@ impl Gateway {
     fn after(&self, step: &Step, terms: &crate::card::Terms<'_>, before: &Card) {
         let inner = &self.0;
         for (number, _) in step.card.lanes() {
-            if let Some(route) = inner.routes.of(&step.card.owner, &number) {
-                self.signal_lane(route);
+            match inner.routes.of(&step.card.owner, &number) {
+                Some(route) => self.signal_lane(route),
+                None => tracing::warn!(card = %step.card.id, %number, "no route serves this number"),
             }
         }
         if let Some(due) = step.card.due(terms)
@@ -348,10 +402,10 @@ impl Gateway {
             self.signal_timer(due);
         }
         if !step.facts.is_empty() {
-            inner.outbox.notify_waiters();
+            inner.outbox.notify_one();
         }
-        if let Some(moved_from) = step.bound.as_ref().and_then(|bound| bound.moved_from) {
-            self.spawn(self.clone().take_up_inbox(moved_from));
+        if step.bound.as_ref().is_some_and(|bound| bound.moved_from.is_some()) {
+            inner.inbox.notify_one();
         }
         for fact in &step.facts {
             inner.metrics.count_fact(&fact.kind);
@@ -380,6 +434,17 @@ impl Gateway {
         Ok((stored.map(|stored| (stored.version, stored.record)), read.seq))
     }
 
+    /// Reads a packet as it was sealed.
+    pub(super) async fn sealed_parts(
+        &self,
+        card: CardId,
+        cntr: Cntr,
+    ) -> Result<Option<SealedParts>, CardError> {
+        let read = self.0.world.store.get_one(keys::SealedPartsKey { card, cntr }.key()).await?;
+        let Some(value) = read.value else { return Ok(None) };
+        Ok(Some(decode_sealed_parts(Unguarded::decode(&value)?)?))
+    }
+
     /// Reads a card.
     pub(super) async fn read_card(&self, id: CardId) -> Result<(Option<Card>, Seq), CardError> {
         let read = self.0.world.store.get_one(keys::card(id)).await?;
@@ -389,15 +454,16 @@ impl Gateway {
 
 /// Puts a new write with its claims, its idempotency key and the timer of its deadline.
 fn put_order(commit: &mut Commit, order: &OrderInput, claimed: &mut Vec<(Option<&'static str>, Key)>) {
-    for (field, key) in claims(&order.write.target) {
-        commit.expect_absent(key.clone());
-        commit.put(key.clone(), claimed_by(&order.write));
-        claimed.push((Some(field), key));
-    }
+    // First: the same order twice at once is the same order, not one that takes the numbers of the other.
     if let Some((key, record)) = &order.idempotency {
         commit.expect_absent(key.clone());
         commit.put(key.clone(), Guarded::encode(1, &encode_idempotency(record)));
         claimed.push((None, key.clone()));
+    }
+    for (field, key) in claims(&order.write.target) {
+        commit.expect_absent(key.clone());
+        commit.put(key.clone(), claimed_by(&order.write));
+        claimed.push((Some(field), key));
     }
     let deadline = timer(order.write.id.octets(), order.write.deadline);
     commit.put(deadline, Unguarded::encode(&[TIMER_OF_WRITE]));
@@ -420,49 +486,6 @@ pub(super) fn put_write(commit: &mut Commit, version: u64, write: &Write) {
 /// Puts the next version of a device, asserting the one that was read; version 0 where there was none.
 pub(super) fn put_device(commit: &mut Commit, version: u64, device: &Device) {
     let key = keys::device(device.imei.key());
-    Stored::expect(commit, key.clone(), version);
+    expect(commit, key.clone(), version);
     commit.put(key, Guarded::encode(version + 1, &encode_device(device)));
-}
-
-/// The writes that a job reads and changes.
-#[derive(Default)]
-struct Writes(Vec<(u64, Write, bool)>);
-
-impl Writes {
-    async fn read(&mut self, gateway: &Gateway, ids: impl Iterator<Item = WriteId>) -> Result<(), CardError> {
-        for id in ids {
-            self.ensure(gateway, id).await?;
-        }
-        Ok(())
-    }
-
-    async fn ensure(&mut self, gateway: &Gateway, id: WriteId) -> Result<(), CardError> {
-        if self.get(id).is_none()
-            && let (Some((version, write)), _) = gateway.read_write(id).await?
-        {
-            self.0.push((version, write, false));
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, write: Write) {
-        self.0.push((0, write, true));
-    }
-
-    fn get(&self, id: WriteId) -> Option<&Write> {
-        self.0.iter().map(|(_, write, _)| write).find(|write| write.id == id)
-    }
-
-    fn change(&mut self, id: WriteId) -> Option<&mut Write> {
-        let (_, write, changed) = self.0.iter_mut().find(|(_, write, _)| write.id == id)?;
-        *changed = true;
-        Some(write)
-    }
-
-    fn put(&self, commit: &mut Commit) {
-        for (version, write, _) in self.0.iter().filter(|(_, _, changed)| *changed) {
-            Stored::expect(commit, keys::write(write.id), *version);
-            put_write(commit, *version, write);
-        }
-    }
 }

@@ -45,19 +45,26 @@ impl Gateway {
             let entry = keys::NumberEntry { number, card: card.id };
             indexes.insert(entry.key(), Vec::new());
         }
+        indexes.extend(self.lane_entries(card));
+        if let Some(due) = card.due(terms) {
+            indexes.insert(timer(card.id.octets(), due), vec![TIMER_OF_CARD]);
+        }
+        indexes
+    }
+
+    /// A card's places in the lanes, each with the numbers to send to.
+    pub(super) fn lane_entries(&self, card: &Card) -> BTreeMap<Key, Vec<u8>> {
+        let mut entries = BTreeMap::new();
         for (number, since_ms) in card.lanes() {
             let Some(route) = self.0.routes.of(&card.owner, &number) else { continue };
             let lane = keys::Ready { route: route.clone(), priority: 0, since_ms, card: card.id };
-            let numbers: &mut Vec<u8> = indexes.entry(lane.key()).or_default();
+            let numbers: &mut Vec<u8> = entries.entry(lane.key()).or_default();
             if !numbers.is_empty() {
                 numbers.push(b' ');
             }
             numbers.extend(number.to_string().into_bytes());
         }
-        if let Some(due) = card.due(terms) {
-            indexes.insert(timer(card.id.octets(), due), vec![TIMER_OF_CARD]);
-        }
-        indexes
+        entries
     }
 
     /// Puts what changed between two states of a card, and drops what no longer holds.
@@ -91,6 +98,10 @@ impl Gateway {
             write.resent = active.resent;
             write.cancel = active.cancel;
             write.hold = active.hold;
+            write.bearer = Some(active.bearer);
+        }
+        if change.imei_verified.is_some() {
+            write.imei_verified = change.imei_verified;
         }
         if change.state == WriteState::Written && write.state != WriteState::Written {
             write.written_at = Some(now);

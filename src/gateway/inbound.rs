@@ -1,5 +1,6 @@
 //! Messages from the links: opened, decoded, brought to their card, and answered once that is durable (I1).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use crate::applet::Message;
 use crate::card::{Card, CardId, Event, FromCard, ResponseData};
 use crate::identity::Msisdn;
 use crate::link::Delivery;
-use crate::ota::{Content, UserData, command, response};
+use crate::ota::{Content, Spi1, Spi2, Tar, UserData, command, response};
 use crate::smpp::{Address, CommandStatus, MessageState, Sm, receipt};
 use crate::store::records::{StrayRecord, decode_card, encode_stray};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, Unguarded, keys};
@@ -28,6 +29,9 @@ const CANDIDATES_MAX: usize = 4;
 
 /// Messages of one sender that no card could be found for.
 const STRAYS_PER_SENDER: usize = 16;
+
+/// Octets that are kept of a message that no card could be found for.
+const STRAY_OCTETS_MAX: usize = 2048;
 
 /// What became of a message; it is durable.
 enum Taken {
@@ -101,7 +105,7 @@ impl Gateway {
         let Some(to) = number(&sm.source) else { return Ok(Taken::Applied) };
         let message_id = receipt.message_id.to_str_lossy().into_owned();
         for Candidate { card, .. } in self.candidates(to).await? {
-            let event = Event::Receipt { message_id: message_id.clone(), to, delivered };
+            let event = Event::Receipt { message_id: message_id.clone(), to, delivered, fcs: None };
             self.on_card(card.id, Input::Event(event)).await?;
         }
         Ok(Taken::Applied)
@@ -128,7 +132,7 @@ impl Gateway {
                 match self.take_part(&link, &source, place, &octets).await? {
                     Part::Stored | Part::DoneBefore => return Ok(Taken::Applied),
                     Part::Foreign(reason) => return Ok(Taken::Refused("stray.part", reason)),
-                    Part::Whole(joined, key) => (joined.content, joined.payload, Some(key)),
+                    Part::Whole(joined, whole) => (joined.content, joined.payload, Some(whole)),
                 }
             }
         };
@@ -137,8 +141,8 @@ impl Gateway {
             Content::Response => self.take_response(from, &packet).await,
             Content::Plain => Ok(Taken::Refused("stray.plain", "no secured packet".to_owned())),
         }?;
-        if let Some(key) = parts {
-            self.close_part_set(&key);
+        if let Some(whole) = parts {
+            self.close_part_set(whole);
         }
         Ok(taken)
     }
@@ -157,26 +161,38 @@ impl Gateway {
         }
         // The profile's level and TAR are asked before anything is opened: nothing in the packet lowers them, and a
         // packet of ours that is sent back to us carries another TAR.
-        let mut keys: Vec<(CardId, Bytes)> = Vec::new();
-        let mut minimum = None;
-        for Candidate { card, keys: record } in &candidates {
-            let Some(profile) = self.profile(&card.profile) else { continue };
-            if profile.mo.tar == header.tar
-                && *minimum.get_or_insert(profile.mo.min_spi1) == profile.mo.min_spi1
-            {
-                keys.push((card.id, record.clone()));
+        let mut levels: BTreeMap<u8, Vec<(CardId, Bytes)>> = BTreeMap::new();
+        let mut without_profile = None;
+        for Candidate { card, keys } in &candidates {
+            match self.profile(&card.profile) {
+                Some(profile) if profile.mo.tar == header.tar => {
+                    levels.entry(profile.mo.min_spi1.0).or_default().push((card.id, keys.clone()));
+                }
+                Some(_) => {}
+                None => without_profile = Some(card.profile.clone()),
             }
         }
-        let Some(minimum) = minimum else {
-            return refused("stray.tar", format!("no card of {from} sends under TAR {}", header.tar));
-        };
-        let opened = match self.0.world.vault.open_command(&keys, packet, minimum).await {
-            Ok(opened) => opened,
-            Err(OpenRefused::Record { card, error }) => {
-                tracing::error!(%card, %error, "the keys of a card cannot be read");
-                return Err(CardError::Stopping);
+        let mut refusal = ("stray.tar", format!("no card of {from} sends under TAR {}", header.tar));
+        let mut opened = None;
+        for (minimum, keys) in levels {
+            match self.0.world.vault.open_command(&keys, packet, Spi1(minimum)).await {
+                Ok(by) => {
+                    opened = Some(by);
+                    break;
+                }
+                Err(OpenRefused::Record { card, error }) => {
+                    tracing::error!(%card, %error, "the keys of a card cannot be read");
+                    return Err(CardError::Keys(error));
+                }
+                Err(error) => refusal = ("stray.refused", error.to_string()),
             }
-            Err(error) => return refused("stray.refused", error.to_string()),
+        }
+        let Some(opened) = opened else {
+            // It may be of the card whose profile is missing: it is not lost for that.
+            return match without_profile {
+                Some(profile) => Err(CardError::NoProfile(profile)),
+                None => refused(refusal.0, refusal.1),
+            };
         };
         let (cntr, digest) = (opened.header.cntr.get(), digest(packet));
         let input = match Message::from_der(&opened.data) {
@@ -202,12 +218,24 @@ impl Gateway {
             return Ok(Taken::Refused("stray.unreadable", "no sender".to_owned()));
         };
         let candidates = self.candidates(from).await?;
+        let mut without_profile = None;
         for Candidate { card, keys } in &candidates {
-            let Some(profile) = self.profile(&card.profile) else { continue };
-            let key = KeyRef { card: card.id, record: keys, kvn: card.kvn };
-            let asked = profile.mt.spi2_sms;
+            let Some(profile) = self.profile(&card.profile) else {
+                without_profile = Some(card.profile.clone());
+                continue;
+            };
+            // The level is that of the stored command; where it is over already, the profile's.
+            let command = match &card.outstanding {
+                Some(packet) => self.sealed_parts(card.id, packet.cntr).await?,
+                None => None,
+            };
+            let (kvn, asked, tar) = command
+                .map_or((card.kvn, profile.mt.spi2_sms, profile.mt.tar), |command| {
+                    (command.kvn, Spi2(command.spi2), Tar(command.tar))
+                });
+            let key = KeyRef { card: card.id, record: keys, kvn };
             let Ok(opened) = self.0.world.vault.open_response(key, asked, packet).await else { continue };
-            if !opened.protected || opened.tar != profile.mt.tar {
+            if !opened.protected || opened.tar != tar {
                 continue;
             }
             let data = match Message::from_der(&opened.data) {
@@ -215,19 +243,23 @@ impl Gateway {
                 Ok(Message::PollAnswer(answer)) => ResponseData::State(answer),
                 _ => ResponseData::None,
             };
-            let event = Event::Response { cntr: opened.cntr, rsc: opened.rsc, data };
+            let event = Event::Response { cntr: opened.cntr, rsc: opened.rsc, data, device: None };
             self.on_card(card.id, Input::Event(event)).await?;
             return Ok(Taken::Applied);
         }
+        if let Some(profile) = without_profile {
+            return Err(CardError::NoProfile(profile));
+        }
         // In clear, or not to be opened: a hint for a card that has something outstanding, and nothing more (I7).
-        let what = match response::read_clear(packet) {
-            Ok(clear) => format!("PoR in clear: {}", clear.rsc),
-            Err(error) => format!("PoR that no key opens: {error}"),
+        let (what, cntr, rsc) = match response::read_clear(packet) {
+            Ok(clear) => (format!("PoR in clear: {}", clear.rsc), Some(clear.cntr), Some(clear.rsc)),
+            Err(error) => (format!("PoR that no key opens: {error}"), None, None),
         };
         for Candidate { card, .. } in
             candidates.iter().filter(|candidate| candidate.card.outstanding.is_some())
         {
-            self.on_card(card.id, Input::Event(Event::Hint { what: what.clone() })).await?;
+            let hint = Event::Hint { what: what.clone(), cntr, rsc, from: Some(from) };
+            self.on_card(card.id, Input::Event(hint)).await?;
         }
         Ok(Taken::Refused("stray.response", what))
     }
@@ -255,11 +287,9 @@ impl Gateway {
         let source = sm.source.digits.to_str_lossy().into_owned();
         let Ok(sender) = KeyText::new(if source.is_empty() { "-" } else { &source }) else { return Ok(()) };
         let mut commit = Commit::new();
-        let kept = store.scan(Scan::last(keys::StrayKey::of_sender(&sender), STRAYS_PER_SENDER)).await?;
-        if kept.value.len() == STRAYS_PER_SENDER
-            && let Some((oldest, _)) = kept.value.last()
-        {
-            commit.delete(oldest.clone());
+        let kept = store.scan(Scan::last(keys::StrayKey::of_sender(&sender), 2 * STRAYS_PER_SENDER)).await?;
+        for (oldest, _) in kept.value.into_iter().skip(STRAYS_PER_SENDER - 1) {
+            commit.delete(oldest);
         }
         let now = self.now();
         let record = StrayRecord {
@@ -268,7 +298,7 @@ impl Gateway {
             source,
             destination: sm.destination.digits.to_str_lossy().into_owned(),
             reason: format!("{kind}: {reason}"),
-            user_data: octets.to_vec(),
+            user_data: octets.iter().copied().take(STRAY_OCTETS_MAX).collect(),
         };
         let key = keys::StrayKey { source: sender, received_ms: now, digest: digest(&octets).to_be_bytes() };
         commit.put(key.key(), Unguarded::encode(&encode_stray(&record)));

@@ -9,11 +9,15 @@ mod changes;
 mod dispatch;
 pub mod import;
 mod inbound;
+mod inboxes;
+mod job_writes;
+mod lanes;
 mod metrics;
 mod orders;
 mod outboxes;
 mod part_sets;
 mod read;
+mod relay;
 mod render;
 mod routes;
 mod timers;
@@ -135,6 +139,9 @@ struct Inner {
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
     timer_set: watch::Sender<u64>,
+    /// Signalled when something entered an inbox.
+    inbox: Notify,
+    /// Signalled when something entered an outbox.
     outbox: Notify,
     metrics: Metrics,
     /// Cancelled: no new work is begun.
@@ -156,7 +163,11 @@ impl Gateway {
     /// [`StartError::Config`] where a route names no link or a name cannot be a key; [`StartError::Store`].
     pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
         let routes = routes::Routes::new(&config)?;
-        let (closing, killed) = (CancellationToken::new(), CancellationToken::new());
+        let epoch = read_epoch(&*world.store).await?;
+        let outboxes = outboxes::Outboxes::read(&world, &config.endpoints).await?;
+        // Links start last: nothing is accepted before all else is known to work.
+        let killed = CancellationToken::new();
+        let unfinished = killed.clone().drop_guard();
         let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
         let mut links = BTreeMap::new();
         for link in &config.links {
@@ -165,11 +176,11 @@ impl Gateway {
             links.insert(link.name.clone(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
-        let outboxes = outboxes::Outboxes::read(&world, &config.endpoints).await?;
         let inner = Inner {
-            epoch: read_epoch(&*world.store).await?,
+            epoch,
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
+            inbox: Notify::new(),
             outbox: Notify::new(),
             metrics: Metrics::new(),
             world,
@@ -178,26 +189,28 @@ impl Gateway {
             links,
             routes,
             outboxes,
-            closing,
+            closing: CancellationToken::new(),
             idle: CancellationToken::new(),
             killed,
             work: TaskTracker::new(),
             shard_tasks: TaskTracker::new(),
         };
         let gateway = Self(Arc::new(inner));
+        gateway.sort_lanes().await?;
         for queue in queues {
             let shard = gateway.clone().run_shard(queue);
             gateway.0.shard_tasks.spawn(gateway.0.killed.clone().run_until_cancelled_owned(shard));
         }
         gateway.spawn(gateway.clone().run_inbound(inbound));
         gateway.spawn(gateway.clone().run_timers());
-        gateway.spawn(gateway.clone().take_up_inboxes());
+        gateway.spawn(gateway.clone().run_inboxes());
         gateway.spawn(gateway.clone().run_log_trim());
         for (route, link) in gateway.0.routes.with_links() {
             if let Some(link) = gateway.0.links.get(&link) {
                 gateway.spawn(gateway.clone().run_lane(route, link.clone()));
             }
         }
+        unfinished.disarm();
         Ok(gateway)
     }
 
@@ -291,7 +304,7 @@ impl Gateway {
         &self.0.world.rng
     }
 
-    /// Notified after each commit that put something into an outbox.
+    /// Notified once for each commit that put something into an outbox; nothing is lost while its one user works.
     #[must_use]
     pub fn outbox_signal(&self) -> &Notify {
         &self.0.outbox

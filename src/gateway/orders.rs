@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::card::{End, Owner, Refused, Subscription, WriteId, WriteState};
+use crate::card::{DEADLINE_PASSED, End, Owner, Refused, Subscription, WriteId, WriteState};
 use crate::identity::Imei;
 use crate::store::records::{Device, IdempotencyKey, Write, decode_idempotency};
 use crate::store::{Commit, CommitError, Guarded, Key, KeyText, StoreError, keys};
@@ -128,13 +128,17 @@ impl Gateway {
     /// Takes an order; it is durable when this returns (I2).
     ///
     /// # Errors
-    /// [`OrderError`]; nothing was stored then.
+    /// [`OrderError`]. Nothing was stored then, except that after [`OrderError::Store`] nobody knows: the same order with
+    /// the same idempotency key finds out.
     pub async fn order(
         &self,
         owner: &Owner,
         order: NewOrder,
         idempotency: Option<Idempotency>,
     ) -> Result<Placed, OrderError> {
+        if self.0.closing.is_cancelled() {
+            return Err(OrderError::Busy);
+        }
         let now = self.now();
         let deadline = order.deadline.unwrap_or(now + self.0.config.timers.deadline_s * 1000);
         let idempotency = match idempotency {
@@ -224,7 +228,7 @@ impl Gateway {
         match done {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 self.signal_timer(input.write.deadline);
                 Ok(Some(input.write))
             }
@@ -273,6 +277,9 @@ impl Gateway {
             seq: 0,
             written_at: None,
             ended_at: None,
+            bearer: None,
+            retry_of: None,
+            imei_verified: None,
         }
     }
 
@@ -281,6 +288,9 @@ impl Gateway {
     /// # Errors
     /// [`CancelError`].
     pub async fn cancel(&self, owner: &Owner, id: WriteId) -> Result<Write, CancelError> {
+        if self.0.closing.is_cancelled() {
+            return Err(CancelError::Busy);
+        }
         let (write, seq) = self.read_write(id).await?;
         let write = write.map(|(_, write)| write).filter(|write| write.owner == *owner);
         let write = write.ok_or(CancelError::NotFound)?;
@@ -329,6 +339,9 @@ impl Gateway {
         write.seq += 1;
         write.updated = now;
         write.ended_at = Some(now);
+        if end == End::Expired {
+            write.reason = Some(DEADLINE_PASSED.to_owned());
+        }
         let mut commit = Commit::new();
         commit.expect_version(keys::write(write.id), version);
         put_write(&mut commit, version, &write);
@@ -347,7 +360,7 @@ impl Gateway {
         match done {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
-                self.0.outbox.notify_waiters();
+                self.0.outbox.notify_one();
                 Ok(Some(write))
             }
             Err(CommitError::Conflict(_)) => Ok(None),

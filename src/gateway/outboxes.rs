@@ -209,13 +209,17 @@ impl Gateway {
         }
         let value = Unguarded::encode(&encode_outbox(&OutboxRecord::new(fact.clone())));
         for endpoint in self.0.outboxes.of(&fact.owner) {
-            let entry = keys::OutboxEntry { endpoint, seq: self.0.outboxes.next_serial() };
+            let entry = keys::OutboxEntry { endpoint, seq: self.next_serial() };
             commit.put(entry.key(), value.clone());
         }
     }
 
     pub(super) fn telling(&self) -> Telling<'_> {
         self.0.outboxes.telling()
+    }
+
+    pub(super) fn next_serial(&self) -> u64 {
+        self.0.outboxes.next_serial()
     }
 
     /// Keeps the logs within their bounds, until the gateway ends.

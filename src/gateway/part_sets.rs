@@ -1,5 +1,7 @@
 //! Parts of longer messages: each is durable before its own answer (I1), and parts may come over different binds.
 
+use sha2::{Digest, Sha256};
+
 use crate::ota::reassembly::{Joined, PartSet as Assembly};
 use crate::ota::{Concatenation, Reference, UserData};
 use crate::store::records::{PartSet, decode_part_set, encode_part_set};
@@ -17,6 +19,9 @@ const AGE_MAX_MS: u64 = 24 * 3_600_000;
 /// Most parts of one message: a set stays below the size of a stored value.
 const PARTS_MAX: u8 = 64;
 
+/// Most octets of one part (TS 23.040 §9.2.3.24): a short message holds no more.
+const PART_OCTETS_MAX: usize = 140;
+
 const TRIES: usize = 16;
 
 /// What a part did.
@@ -24,11 +29,18 @@ pub(super) enum Part {
     /// More parts are to come.
     Stored,
     /// The message is whole; its set is closed once its effect is durable.
-    Whole(Joined, keys::PartSetKey),
+    Whole(Joined, Whole),
     /// The message was whole, and done with, before.
     DoneBefore,
-    /// It belongs to no set: another message under the same reference number.
+    /// It is no part of any message.
     Foreign(String),
+}
+
+/// A set whose parts are all there.
+pub(super) struct Whole {
+    key: keys::PartSetKey,
+    version: u64,
+    set: PartSet,
 }
 
 impl Gateway {
@@ -43,6 +55,12 @@ impl Gateway {
         if place.total > PARTS_MAX {
             return Ok(Part::Foreign(format!("{} parts, expected at most {PARTS_MAX}", place.total)));
         }
+        if user_data.len() > PART_OCTETS_MAX {
+            return Ok(Part::Foreign(format!(
+                "part of {} octets, expected at most {PART_OCTETS_MAX}",
+                user_data.len()
+            )));
+        }
         let reference = match place.reference {
             Reference::Bits8(reference) => u16::from(reference),
             Reference::Bits16(reference) => reference,
@@ -51,24 +69,31 @@ impl Gateway {
             keys::PartSetKey { link: link.clone(), source: source.clone(), reference, total: place.total };
         for _ in 0..TRIES {
             let now = self.now();
-            let stored = self.0.world.store.get_one(key.key()).await?.value;
-            let (version, mut set) = match stored.as_deref().map(Guarded::decode).transpose()? {
+            let fresh = PartSet { total: place.total, parts: Vec::new(), created: now, done: false };
+            let stored = self.0.world.store.get_one(key.key()).await?;
+            let (version, mut set) = match stored.value.as_deref().map(Guarded::decode).transpose()? {
                 Some(Guarded { version, body }) => (version, decode_part_set(body)?),
-                None => (0, PartSet { total: place.total, parts: Vec::new(), created: now, done: false }),
+                None => (0, fresh.clone()),
             };
-            if set.created + AGE_MAX_MS < now {
-                set = PartSet { total: place.total, parts: Vec::new(), created: now, done: false };
-            }
-            if set.done {
+            if set.done && set.parts.contains(&(place.number, part_digest(user_data))) {
+                // What it rests on must be durable before its answer leaves (I1).
+                self.0.world.store.durable(stored.seq).await?;
                 return Ok(Part::DoneBefore);
             }
-            set.parts.push((place.number, user_data.to_vec()));
-            let joined = match join(place, &set) {
+            if set.done || set.created + AGE_MAX_MS < now {
+                set = fresh.clone();
+            }
+            let joined = match insert(place, &mut set, user_data) {
                 Ok(joined) => joined,
-                Err(reason) => return Ok(Part::Foreign(reason)),
+                // Another message under the same reference number: the card has given up the one before.
+                Err(_) => {
+                    set = fresh;
+                    match insert(place, &mut set, user_data) {
+                        Ok(joined) => joined,
+                        Err(reason) => return Ok(Part::Foreign(reason)),
+                    }
+                }
             };
-            set.parts.sort();
-            set.parts.dedup();
             let mut commit = Commit::new();
             match version {
                 0 => {
@@ -81,7 +106,11 @@ impl Gateway {
             }
             commit.put(key.key(), Guarded::encode(version + 1, &encode_part_set(&set)));
             match self.0.world.store.commit(commit).await {
-                Ok(_) => return Ok(joined.map_or(Part::Stored, |joined| Part::Whole(joined, key))),
+                Ok(_) => {
+                    return Ok(joined.map_or(Part::Stored, |joined| {
+                        Part::Whole(joined, Whole { key, version: version + 1, set })
+                    }));
+                }
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
             }
@@ -89,12 +118,16 @@ impl Gateway {
         Err(CardError::Contended)
     }
 
-    /// Closes a set whose message had its effect: its parts coming again change nothing.
-    pub(super) fn close_part_set(&self, key: &keys::PartSetKey) {
-        let done = PartSet { total: key.total, parts: Vec::new(), created: self.now(), done: true };
+    /// Closes a set whose message had its effect: its parts coming again change nothing. What is kept of them tells them
+    /// from those of another message under the same reference number.
+    pub(super) fn close_part_set(&self, whole: Whole) {
+        let Whole { key, version, set } = whole;
+        let parts = set.parts.iter().map(|(number, octets)| (*number, part_digest(octets))).collect();
+        let done = PartSet { parts, done: true, ..set };
         let mut commit = Commit::new();
         // Lost, this costs one more look at a message that changes nothing twice.
-        commit.put(key.key(), Guarded::encode(u64::MAX >> 1, &encode_part_set(&done)));
+        commit.expect_version(key.key(), version);
+        commit.put(key.key(), Guarded::encode(version + 1, &encode_part_set(&done)));
         self.0.world.store.submit(commit);
     }
 
@@ -104,23 +137,33 @@ impl Gateway {
         let mut ages = Vec::new();
         for (key, value) in sets {
             let set = decode_part_set(Guarded::decode(&value)?.body)?;
-            ages.push((set.created, key));
+            // What is done with goes before what is still to be completed.
+            ages.push((!set.done, set.created, key));
         }
         ages.sort();
         let excess = (ages.len() + 1).saturating_sub(SETS_PER_SENDER);
-        for (_, key) in ages.into_iter().take(excess) {
+        for (_, _, key) in ages.into_iter().take(excess) {
             commit.delete(key);
         }
         Ok(())
     }
 }
 
-/// Puts the parts together; `None` while some are missing.
-fn join(place: Concatenation, set: &PartSet) -> Result<Option<Joined>, String> {
+/// Puts a part into its set, and the whole message together; `None` while parts are missing.
+fn insert(place: Concatenation, set: &mut PartSet, user_data: &[u8]) -> Result<Option<Joined>, String> {
     let mut assembly = Assembly::new(place);
-    for (_, octets) in &set.parts {
+    let before = set.parts.iter().map(|(_, octets)| octets.as_slice());
+    for octets in before.chain([user_data]) {
         let part = UserData::parse(octets).map_err(|error| error.to_string())?;
         assembly.insert(&part).map_err(|error| error.to_string())?;
     }
+    set.parts.push((place.number, user_data.to_vec()));
+    set.parts.sort();
+    set.parts.dedup();
     Ok(assembly.joined())
+}
+
+/// Stands for a part that is done with.
+fn part_digest(user_data: &[u8]) -> Vec<u8> {
+    Sha256::digest(user_data).iter().copied().take(16).collect()
 }

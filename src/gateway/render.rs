@@ -19,13 +19,21 @@ pub(super) enum RenderError {
     Parts { found: usize, limit: u8, profile: String },
 }
 
-/// Seals one packet and cuts it into whole TP-UDs of at most 140 octets.
+impl RenderError {
+    /// Whether the packet can never be made; otherwise the card's keys are missing, which an operator can mend.
+    pub(super) const fn is_final(&self) -> bool {
+        !matches!(self, Self::Vault(VaultError::Record(_) | VaultError::NoKeySet { .. }))
+    }
+}
+
+/// Seals one packet at `now` (unix ms) and cuts it into whole TP-UDs of at most 140 octets.
 pub(super) async fn render(
     vault: &dyn Vault,
     card: &Card,
     keys: &[u8],
     profile: &Profile,
     seal: &Seal,
+    now: u64,
 ) -> Result<SealedParts, RenderError> {
     let data = seal.message.to_der()?;
     let request =
@@ -37,7 +45,8 @@ pub(super) async fn render(
     if parts.len() > usize::from(limit) {
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
-    Ok(SealedParts { kvn: seal.kvn, spi1: seal.spi1.0, spi2: seal.spi2.0, tar: seal.tar.0, parts })
+    let (spi1, spi2, tar) = (seal.spi1.0, seal.spi2.0, seal.tar.0);
+    Ok(SealedParts { kvn: seal.kvn, spi1, spi2, tar, parts, sealed_at: now })
 }
 
 /// The reference follows the CNTR, so that no two open packets of a card share one.

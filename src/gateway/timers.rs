@@ -1,14 +1,16 @@
-//! What time brings: due cards, deadlines of writes that wait, and inboxes that a restart left behind.
+//! What time brings: due cards, and deadlines of writes that are not active.
 
 use std::time::Duration;
 
-use crate::card::{CardId, End, Event, WriteId};
-use crate::store::records::decode_inbox;
-use crate::store::{Key, KeyRange, Scan, StoreError, Unguarded, keys};
+use tokio::task::JoinSet;
+
+use crate::card::{CardId, End, WriteId};
+use crate::store::{Commit, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::Input;
-use super::changes::{TIMER_OF_CARD, TIMER_SHARDS};
+use super::cards::{CardError, Input};
+use super::changes::{TIMER_OF_CARD, TIMER_SHARDS, timer};
+use super::orders::CancelError;
 
 /// Timers read at once.
 const PAGE: usize = 256;
@@ -18,6 +20,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Wait before a timer that could not be served is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// How far a timer is put off that only an operator can help: a profile or a key is missing.
+const PUT_OFF_MS: u64 = 300_000;
 
 impl Gateway {
     /// Notes that a timer was set for `due`.
@@ -59,86 +64,78 @@ impl Gateway {
         }
     }
 
-    /// Serves what is due and says how long nothing will be.
+    /// Serves what is due, each timer once, and says how long nothing will be.
     async fn serve_timers(&self) -> Result<Duration, StoreError> {
+        let store = &self.0.world.store;
         let mut wait = LONGEST_WAIT;
         for shard in 0..TIMER_SHARDS {
-            loop {
-                let now = self.now();
-                let due =
-                    self.0.world.store.scan(Scan::first(keys::Timer::due(shard, now), PAGE)).await?.value;
-                let (whole_page, mut unserved) = (due.len() == PAGE, 0);
-                let mut jobs = tokio::task::JoinSet::new();
-                for (key, value) in due {
+            let mut due = keys::Timer::due(shard, self.now());
+            while !self.0.closing.is_cancelled() {
+                let page = store.scan(Scan::first(due.clone(), PAGE)).await?.value;
+                let Some((last, _)) = page.last() else { break };
+                due = due.after(last);
+                let whole_page = page.len() == PAGE;
+                let mut jobs = JoinSet::new();
+                for (key, value) in page {
                     let gateway = self.clone();
                     jobs.spawn(async move { gateway.serve_timer(&key, &value).await });
                 }
-                while let Some(served) = jobs.join_next().await {
-                    unserved += usize::from(!served.unwrap_or(false));
-                }
-                if unserved > 0 {
-                    wait = wait.min(RETRY_WAIT);
-                    break;
-                }
+                while jobs.join_next().await.is_some() {}
                 if !whole_page {
                     break;
                 }
             }
-            let next = self.0.world.store.scan(Scan::first(keys::Timer::of_shard(shard), 1)).await?.value;
+            let next = store.scan(Scan::first(keys::Timer::of_shard(shard), 1)).await?.value;
             if let Some(next) = next.first().and_then(|(key, _)| keys::Timer::parse(key).ok()) {
                 let left = Duration::from_millis(next.due_ms.saturating_sub(self.now()));
-                // What is due already and stayed was not served: it is not tried again at once.
+                // What is due still was not served, or came due meanwhile: not at once, lest this goes round for nothing.
                 wait = wait.min(if left.is_zero() { RETRY_WAIT } else { left });
             }
         }
         Ok(wait)
     }
 
-    /// Serves one timer; `false` where it must be tried again.
-    async fn serve_timer(&self, key: &Key, value: &[u8]) -> bool {
-        let Ok(timer) = keys::Timer::parse(key) else { return true };
+    /// Serves one timer; where that fails it stays and is tried again.
+    async fn serve_timer(&self, key: &Key, value: &[u8]) {
+        let Ok(due) = keys::Timer::parse(key) else { return };
         if Unguarded::decode(value) == Ok(&[TIMER_OF_CARD]) {
-            let card = CardId::from_octets(timer.id);
-            return self.on_card(card, Input::Event(Event::Tick)).await.is_ok();
-        }
-        let write = WriteId::from_octets(timer.id);
-        match self.withdraw(write, End::Expired).await {
-            Ok(_) => {
-                let mut commit = crate::store::Commit::new();
-                commit.delete(key.clone());
-                self.0.world.store.commit(commit).await.is_ok()
-            }
-            Err(error) => {
-                tracing::warn!(%write, %error, "the deadline of a write could not be served");
-                false
-            }
-        }
-    }
-
-    /// Serves the inboxes that a stop left unserved.
-    pub(super) async fn take_up_inboxes(self) {
-        self.take_up(keys::Space::Inbox.range()).await;
-    }
-
-    /// Serves the inbox of one card.
-    pub(super) async fn take_up_inbox(self, card: CardId) {
-        self.take_up(keys::InboxEntry::of_card(card)).await;
-    }
-
-    async fn take_up(&self, range: KeyRange) {
-        while let Ok(read) = self.0.world.store.scan(Scan::first(range.clone(), PAGE)).await {
-            if read.value.is_empty() {
-                return;
-            }
-            for (key, value) in read.value {
-                let Ok(entry) = keys::InboxEntry::parse(&key) else { return };
-                let Ok(body) = Unguarded::decode(&value) else { return };
-                let Ok(record) = decode_inbox(body) else { return };
-                if let Err(error) = self.on_card(entry.card, Input::Inbox { key, record }).await {
-                    tracing::warn!(card = %entry.card, %error, "an inbox could not be served");
-                    return;
+            let card = CardId::from_octets(due.id);
+            match self.on_card(card, Input::Timer { key: key.clone() }).await {
+                Ok(_) => {}
+                Err(CardError::NoSuchCard) => self.move_timer(key, None).await,
+                Err(error) if error.passes() => {}
+                Err(error) => {
+                    tracing::error!(%card, %error, "a card cannot be served: its timer is put off");
+                    self.put_off(key, due, value).await;
                 }
             }
+        } else {
+            let write = WriteId::from_octets(due.id);
+            match self.withdraw(write, End::Expired).await {
+                Ok(_) => self.move_timer(key, None).await,
+                Err(CancelError::Store(_)) => {}
+                Err(error) => {
+                    tracing::error!(%write, %error, "the deadline of a write cannot be served: it is put off");
+                    self.put_off(key, due, value).await;
+                }
+            }
+        }
+    }
+
+    /// A card notices when its timer comes at another time than its record says, and sets it right.
+    async fn put_off(&self, key: &Key, due: keys::Timer, value: &[u8]) {
+        let later = timer(due.id, self.now() + PUT_OFF_MS);
+        self.move_timer(key, Some((later, value))).await;
+    }
+
+    async fn move_timer(&self, key: &Key, to: Option<(Key, &[u8])>) {
+        let mut commit = Commit::new();
+        commit.delete(key.clone());
+        if let Some((to, value)) = to {
+            commit.put(to, value.to_vec());
+        }
+        if let Err(error) = self.0.world.store.commit(commit).await {
+            tracing::warn!(%error, "a timer could not be moved: it will be served again");
         }
     }
 }

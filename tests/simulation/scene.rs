@@ -5,32 +5,89 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airwrite::card::{Owner, Profile, Subscription, Timers, WriteId, WriteState};
+use airwrite::card::{Card, CardId, Owner, Profile, Subscription, Timers, WriteId, WriteState};
 use airwrite::cli::sample::{Sample, Target, device_imei, sample};
 use airwrite::gateway::import::{CardRow, Importer, import};
 use airwrite::gateway::{
-    EndpointRef, Gateway, GatewayConfig, Idempotency, NewOrder, OrderError, RouteConfig, World,
+    CancelError, CardRef, EndpointRef, Gateway, GatewayConfig, Idempotency, NewOrder, OrderError, Placed,
+    RouteConfig, World,
 };
-use airwrite::identity::EidChecksum;
+use airwrite::identity::{EidChecksum, Imei};
 use airwrite::link::{BoxFuture, Connector, LinkConfig, SourceConfig, Transport};
-use airwrite::sim::{self, CardSpec, EsmeAccount, Preset, Report, SimConfig, SimHandle};
+use airwrite::sim::milenage::Credentials;
+use airwrite::sim::{
+    self, CardSpec, EsmeAccount, OperatorConfig, Preset, Report, SimConfig, SimHandle, SmscConfig,
+};
 use airwrite::store::records::{OutboxRecord, Write, decode_outbox};
 use airwrite::store::{KeyText, MemoryStore, Scan, Store, Unguarded, keys};
 use airwrite::vault::{MasterKey, SoftwareVault};
 use airwrite::world::{Clock, Rng, SeededRng, TokioClock};
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) const ENDPOINT: &str = "shop";
 
-/// Hands every connection of the gateway to the operator.
-struct ToOperator(SimHandle);
+/// The line between gateway and operator: every connection goes through it, and it can be cut.
+struct Line {
+    sim: SimHandle,
+    up: watch::Sender<bool>,
+    /// Takes the operator's end, where the test is the operator.
+    hand: Option<mpsc::UnboundedSender<DuplexStream>>,
+}
 
-impl Connector for ToOperator {
+impl Connector for Line {
     fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async {
-            let (ours, theirs) = tokio::io::duplex(16 * 1024);
-            self.0.serve(theirs);
+            let mut up = self.up.subscribe();
+            if !*up.borrow_and_update() {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            let (ours, mut near) = tokio::io::duplex(16 * 1024);
+            let (mut far, theirs) = tokio::io::duplex(16 * 1024);
+            match &self.hand {
+                Some(hand) => hand.send(theirs).unwrap(),
+                None => self.sim.serve(theirs),
+            }
+            tokio::spawn(async move {
+                tokio::select! {
+                    biased;
+                    _ = up.wait_for(|up| !up) => {}
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                }
+            });
             Ok(Box::new(ours) as Box<dyn Transport>)
         })
+    }
+}
+
+/// What a scene is set up with.
+pub(crate) struct Setup {
+    pub(crate) cards: u32,
+    /// Subscriptions to order: as many as there are cards, unless more are asked for.
+    pub(crate) targets: u32,
+    pub(crate) seed: u64,
+    pub(crate) smsc: SmscConfig,
+    pub(crate) timers: Timers,
+    pub(crate) profile: Profile,
+    /// More cards in devices, after those of the sample: as the test makes them of the sample.
+    pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
+    /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
+    pub(crate) by_hand: bool,
+}
+
+impl Setup {
+    pub(crate) fn new(cards: u32, seed: u64) -> Self {
+        eprintln!("seed {seed}");
+        Self {
+            cards,
+            targets: cards,
+            seed,
+            smsc: SmscConfig::default(),
+            timers: Timers::default(),
+            profile: profile(),
+            more: |_| Vec::new(),
+            by_hand: false,
+        }
     }
 }
 
@@ -38,29 +95,36 @@ pub(crate) struct Scene {
     pub(crate) sim: SimHandle,
     pub(crate) gateway: Gateway,
     pub(crate) sample: Sample,
-    pub(crate) rng: Arc<SeededRng>,
-    store: Arc<MemoryStore>,
+    pub(crate) store: Arc<MemoryStore>,
+    connections: mpsc::UnboundedReceiver<DuplexStream>,
+    line: Arc<Line>,
+    rng: Arc<SeededRng>,
     clock: Arc<dyn Clock>,
     timers: Timers,
+    profile: Profile,
 }
 
 impl Scene {
-    /// `count` cards, known to the platform, in devices that are off.
-    pub(crate) async fn new(count: u32, seed: u64) -> Self {
-        Self::with(count, seed, SimConfig::default(), Timers::default()).await
+    /// `cards` cards, known to the platform, in devices that are off.
+    pub(crate) async fn new(cards: u32, seed: u64) -> Self {
+        Self::with(Setup::new(cards, seed)).await
     }
 
-    pub(crate) async fn with(count: u32, seed: u64, config: SimConfig, timers: Timers) -> Self {
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
-        let sample = sample(count, seed).unwrap();
-        let specs: Vec<CardSpec> = sample.cards.iter().zip(1..).map(|(row, n)| spec(row, n)).collect();
+        let mut sample = sample(cards.max(targets), seed).unwrap();
+        sample.cards.truncate(cards as usize);
+        let mut specs: Vec<CardSpec> = sample.cards.iter().zip(1..).map(|(row, n)| spec(row, n)).collect();
+        specs.extend(more(&sample));
         let account = EsmeAccount {
             system_id: "airwrite".into(),
             password: "secret".into(),
             short_codes: vec![CardSpec::SHORT_CODE.into()],
         };
-        let config = SimConfig { accounts: vec![account], ..config };
+        let operator = OperatorConfig { smsc, ..OperatorConfig::default() };
+        let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
         let sim = sim::start(config, &specs, clock.clone(), Arc::new(SeededRng::new(!seed)), None);
         for Target { imsi, msisdn } in &sample.targets {
             sim.provision(*imsi, *msisdn).await.unwrap();
@@ -75,50 +139,133 @@ impl Scene {
         };
         let report = import(&importer, sample.cards.clone(), |_| {}).await.unwrap();
         assert_eq!(report.imported, sample.cards.len());
-        let gateway = start(&sim, &store, &clock, &rng, &timers).await;
-        Self { sim, gateway, sample, rng, store, clock, timers }
+        let (hand, connections) = mpsc::unbounded_channel();
+        let hand = by_hand.then_some(hand);
+        let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
+        let gateway = start(&line, &store, &clock, &rng, &timers, &profile).await;
+        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile }
+    }
+
+    /// The operator's end of the gateway's next connection.
+    pub(crate) async fn connection(&mut self) -> DuplexStream {
+        self.connections.recv().await.unwrap()
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Cuts the line to the operator, or repairs it.
+    pub(crate) fn line(&self, up: bool) {
+        self.line.up.send_replace(up);
+    }
+
+    pub(crate) fn imei(&self, device: usize) -> Imei {
+        device_imei(u32::try_from(device).unwrap() + 1).unwrap()
+    }
+
+    /// The subscription `target` can be had, but no card has its keys.
+    pub(crate) async fn spoil(&self, target: usize) {
+        let Target { imsi, msisdn } = self.sample.targets[target];
+        self.sim.provision_with(imsi, msisdn, Credentials::new([1; 16], [2; 16])).await.unwrap();
+    }
+
+    /// Switches devices on and waits until their bindings are there.
+    pub(crate) async fn bind(&self, devices: std::ops::Range<usize>) {
+        self.sim.power_on(devices).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
     }
 
     /// The process dies where it stands: what is durable stays, and a new process takes it up.
     pub(crate) async fn crash(&mut self) {
         self.gateway.kill();
-        self.store = Arc::new(self.store.crash());
-        self.gateway = start(&self.sim, &self.store, &self.clock, &self.rng, &self.timers).await;
+        let store = self.store.crash();
+        store.set_delay(Duration::from_millis(3));
+        self.store = Arc::new(store);
+        self.start_again().await;
+    }
+
+    /// The gateway stops gracefully; whatever is left to do is in the store.
+    pub(crate) async fn stop(&mut self) {
+        self.gateway.shutdown(Duration::from_secs(5)).await;
+        let store = self.store.crash();
+        store.set_delay(Duration::from_millis(3));
+        self.store = Arc::new(store);
+    }
+
+    /// From the next start on the profile has this name.
+    pub(crate) fn rename_profile(&mut self, name: &str) {
+        name.clone_into(&mut self.profile.name);
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        let Self { line, store, clock, rng, timers, profile, .. } = self;
+        self.gateway = start(line, store, clock, rng, timers, profile).await;
     }
 
     pub(crate) fn owner() -> Owner {
         "default".parse().unwrap()
     }
 
+    /// An order of the `target`-th subscription for the `device`-th device.
+    pub(crate) fn new_order(&self, device: usize, target: usize) -> NewOrder {
+        let target = self.sample.targets[target];
+        NewOrder {
+            imei: self.imei(device),
+            subscription: Subscription { imsi: target.imsi, msisdn: target.msisdn, iccid: None, smsc: None },
+            deadline: None,
+            client_order_id: None,
+            require_bound: false,
+        }
+    }
+
+    /// Orders once, without an idempotency key.
+    pub(crate) async fn try_order(&self, device: usize, target: usize) -> Result<WriteId, OrderError> {
+        self.place(self.new_order(device, target), None).await.map(|placed| placed.write.id)
+    }
+
+    pub(crate) async fn place(&self, order: NewOrder, key: Option<(&str, u8)>) -> Result<Placed, OrderError> {
+        let key = key.map(|(key, body)| Idempotency { key: key.to_owned(), body_digest: [body; 32] });
+        self.gateway.order(&Self::owner(), order, key).await
+    }
+
     /// Orders the `index`-th target for the `index`-th device until it is accepted, as a caller with retries does.
     pub(crate) async fn order(&self, index: usize) -> WriteId {
-        let target = self.sample.targets[index];
+        self.order_for(index, index).await
+    }
+
+    pub(crate) async fn order_for(&self, device: usize, target: usize) -> WriteId {
+        let key = format!("order {device} {target}");
         loop {
-            let order = NewOrder {
-                imei: device_imei(u32::try_from(index).unwrap() + 1).unwrap(),
-                subscription: Subscription {
-                    imsi: target.imsi,
-                    msisdn: target.msisdn,
-                    iccid: None,
-                    smsc: None,
-                },
-                deadline: None,
-                client_order_id: None,
-                require_bound: false,
-            };
-            let key = Idempotency { key: format!("order {index}"), body_digest: [7; 32] };
-            match self.gateway.order(&Self::owner(), order, Some(key)).await {
+            match self.place(self.new_order(device, target), Some((&key, 7))).await {
                 Ok(placed) => return placed.write.id,
                 Err(OrderError::Busy | OrderError::Store(_)) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Err(error) => panic!("order {index}: {error}"),
+                Err(error) => panic!("order {device} {target}: {error}"),
             }
         }
     }
 
+    pub(crate) async fn cancel(&self, id: WriteId) -> Result<Write, CancelError> {
+        self.gateway.cancel(&Self::owner(), id).await
+    }
+
+    /// The card of the `index`-th row, as the platform knows it.
+    pub(crate) async fn card(&self, index: usize) -> Card {
+        let card = CardRef::Eid(self.sample.cards[index].eid.unwrap());
+        self.gateway.card(&Self::owner(), &card).await.unwrap().expect("the card is there")
+    }
+
     pub(crate) async fn write(&self, id: WriteId) -> Write {
         self.gateway.write(&Self::owner(), id).await.unwrap().expect("the write is there")
+    }
+
+    /// The id of the card of the `index`-th row, while nobody serves.
+    pub(crate) async fn card_id(&self, index: usize) -> CardId {
+        let key = keys::eid(self.sample.cards[index].eid.unwrap());
+        let value = self.store.get_one(key).await.unwrap().value.unwrap();
+        CardId::from_octets(Unguarded::decode(&value).unwrap().try_into().unwrap())
     }
 
     pub(crate) async fn report(&self) -> Report {
@@ -140,9 +287,14 @@ impl Scene {
                     write.state.name(),
                     self.report().await.cards.iter().find(|card| card.imei == write.imei)
                 );
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep((limit / 2000).max(Duration::from_millis(100))).await;
             }
         }
+    }
+
+    /// How often something of this kind was told.
+    pub(crate) async fn count(&self, kind: &str) -> usize {
+        self.told().await.iter().filter(|told| told.fact.kind == kind).count()
     }
 
     /// Everything that was ever told to the owner.
@@ -178,11 +330,12 @@ pub(crate) fn profile() -> Profile {
 }
 
 async fn start(
-    sim: &SimHandle,
+    line: &Arc<Line>,
     store: &Arc<MemoryStore>,
     clock: &Arc<dyn Clock>,
     rng: &Arc<SeededRng>,
     timers: &Timers,
+    profile: &Profile,
 ) -> Gateway {
     let link = LinkConfig {
         name: "smsc".into(),
@@ -193,9 +346,8 @@ async fn start(
         ..LinkConfig::default()
     };
     let route = RouteConfig { name: "all".into(), owner: None, prefix: String::new(), link: "smsc".into() };
-    let profile = profile();
     let config = GatewayConfig {
-        profiles: BTreeMap::from([(profile.name.clone(), profile)]),
+        profiles: BTreeMap::from([(profile.name.clone(), profile.clone())]),
         timers: timers.clone(),
         links: vec![link],
         routes: vec![route],
@@ -208,7 +360,7 @@ async fn start(
         vault: Arc::new(SoftwareVault::new(master_key(), rng.clone())),
         clock: clock.clone(),
         rng,
-        connector: Arc::new(ToOperator(sim.clone())),
+        connector: line.clone(),
     };
     Gateway::start(config, world).await.unwrap()
 }

@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
-    Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
-    Timers, WriteState,
+    Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused,
+    Seal, Timers, WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
@@ -53,7 +53,9 @@ impl Work<'_> {
             self.card.outstanding = None;
         }
         self.card.last_tid += 1;
+        let by_air = if self.card.current.is_some() { Bearer::Sms } else { Bearer::Relay };
         self.card.active = Some(Active {
+            bearer: order.bearer.unwrap_or(by_air),
             order,
             tid: self.card.last_tid,
             state: WriteState::Queued,
@@ -66,6 +68,7 @@ impl Work<'_> {
             polls: 0,
             cancel: false,
             hold: None,
+            refused_in_clear: false,
         });
     }
 
@@ -132,6 +135,7 @@ impl Work<'_> {
         });
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Write,
+            bearer: Bearer::Sms,
             cntr,
             legs: vec![Leg::new(to, self.now)],
             repeated: false,
@@ -152,6 +156,7 @@ impl Work<'_> {
         let Some(cntr) = self.next_cntr() else { return };
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Poll,
+            bearer: Bearer::Sms,
             cntr,
             legs: numbers.into_iter().map(|to| Leg::new(to, self.now)).collect(),
             repeated: false,

@@ -64,7 +64,7 @@ impl Work<'_> {
         };
         let ack = BindingAck { tid: request.tid, result };
         if let Some(binding) = &mut self.card.binding {
-            binding.answered = ack;
+            binding.answered = Some(ack);
             if result == BindingResult::Saved {
                 binding.mo_cntr = cntr;
             }
@@ -85,7 +85,7 @@ impl Work<'_> {
             imei: request.imei,
             since: stored.map_or(self.now, |binding| binding.since),
             mo_cntr,
-            answered: BindingAck { tid: request.tid, result: BindingResult::Saved },
+            answered: Some(BindingAck { tid: request.tid, result: BindingResult::Saved }),
         });
         let room = QUEUE_MAX.saturating_sub(self.card.queue.len());
         let mut taken = Vec::new();
@@ -110,7 +110,7 @@ impl Work<'_> {
         }
         let answer = match message {
             FromCard::Binding { request, .. } => {
-                let answered = self.card.binding.as_ref().map(|binding| binding.answered);
+                let answered = self.card.binding.as_ref().and_then(|binding| binding.answered);
                 answered.filter(|ack| ack.tid == request.tid).map(Answer::Binding)
             }
             FromCard::Result(result) => self

@@ -26,14 +26,14 @@ pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, 
     match event {
         Event::Ordered(order) => work.ordered(order),
         Event::Message { cntr, digest, from, message } => work.message(cntr, digest, from, message),
-        Event::DeviceMoved { imei, to } => work.device_moved(imei, to),
-        Event::Response { cntr, rsc, data } => work.response(cntr, rsc, data),
-        Event::Hint { what } => work.fact("card.hint", what),
+        Event::DeviceMoved { imei, to, .. } => work.device_moved(imei, to),
+        Event::Response { cntr, rsc, data, .. } => work.response(cntr, rsc, data),
+        Event::Hint { what, .. } => work.fact("card.hint", what),
         Event::HandOut { to } => work.hand_out(to),
         Event::Submitted { cntr, to, outcome } => work.submitted(cntr, to, outcome),
-        Event::Receipt { message_id, to, delivered } => work.receipt(&message_id, to, delivered),
-        Event::Tick => {}
+        Event::Receipt { message_id, to, delivered, .. } => work.receipt(&message_id, to, delivered),
         Event::Withdraw { id, seq, target, end } => work.withdraw(id, seq, &target, end),
+        _ => {}
     }
     work.begin(next);
     work.finish(card)
@@ -86,6 +86,7 @@ impl<'a> Work<'a> {
             writes: self.writes,
             facts: self.facts,
             bound: self.bound,
+            contested: None,
             freed: self.freed,
             submissions: self.submissions,
             refused: self.refused,
@@ -96,7 +97,7 @@ impl<'a> Work<'a> {
     fn change(&mut self, id: WriteId, state: WriteState, seq: u32, reason: Option<String>) {
         let active = self.card.active.clone().filter(|active| active.order.id == id);
         self.writes.retain(|change| change.id != id);
-        self.writes.push(WriteChange { id, state, seq, reason, active });
+        self.writes.push(WriteChange { id, state, seq, reason, imei_verified: None, active });
     }
 
     /// Tells something about the card.

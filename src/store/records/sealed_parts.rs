@@ -25,6 +25,9 @@ pub struct SealedParts {
     /// The user data of each short message, in order: at most [`SEALED_PARTS_MAX`], of 1 to
     /// [`SEALED_PART_OCTETS_MAX`] octets each.
     pub parts: Vec<Vec<u8>>,
+    /// When it was sealed, unix ms: the service centre's time stamp in what is exported. 0 in records from before there
+    /// was an export.
+    pub sealed_at: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,6 +42,8 @@ struct SealedPartsBody {
     tar: Vec<u8>,
     #[prost(bytes = "vec", repeated, tag = "5")]
     parts: Vec<Vec<u8>>,
+    #[prost(uint64, tag = "6")]
+    sealed_at: u64,
 }
 
 /// The body of a stored value that holds this record.
@@ -50,6 +55,7 @@ pub fn encode_sealed_parts(sealed: &SealedParts) -> Vec<u8> {
         spi2: u32::from(sealed.spi2),
         tar: sealed.tar.to_vec(),
         parts: sealed.parts.clone(),
+        sealed_at: sealed.sealed_at,
     }
     .encode_to_vec()
 }
@@ -70,5 +76,6 @@ pub fn decode_sealed_parts(octets: &[u8]) -> Result<SealedParts, RecordError> {
         spi2: read.octet("spi2", body.spi2)?,
         tar: read.array("tar", &body.tar, "a TAR of 3 octets")?,
         parts: body.parts,
+        sealed_at: body.sealed_at,
     })
 }
