@@ -265,6 +265,7 @@ mod tests {
             bearer: None,
             retry_of: None,
             imei_verified: None,
+            profile: None,
         };
         let shown = json!({
             "id": "wrt_01010101010101010101010101010101",

@@ -3,8 +3,8 @@
 use crate::identity::{Eid, Iccid, Msisdn};
 
 use super::{
-    Active, Binding, CardId, Claimed, Counter, HeldBinding, MoWindow, Notice, Outstanding, Owed, Owner,
-    Subscription, Unsettled, WriteId, WriteState,
+    Active, Bearer, Binding, CardId, Claimed, Counter, HeldBinding, MoWindow, Notice, Outstanding, Owed,
+    Owner, Purpose, Subscription, Timers, Unsettled, WriteId, WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -153,37 +153,46 @@ impl Card {
         let write = self.active.as_ref().map(|active| {
             let deadline = active.order.deadline;
             let give_up = deadline + timers.give_up_s * 1000;
+            let on_site = active.bearer == Bearer::Relay;
+            // A poll on site gives way to one over the air.
+            let free = packet.is_none_or(|p| p.bearer == Bearer::Relay && p.purpose == Purpose::Poll);
             match active.state {
-                // A card without a number is written on site: only the deadline matters here.
-                WriteState::Queued if packet.is_none() && self.current.is_some() => {
+                WriteState::Queued if packet.is_none() && !on_site && self.current.is_some() => {
                     active.not_before.min(deadline)
                 }
-                WriteState::Queued | WriteState::Sealed => deadline,
+                // On site it is begun when it is read: only the deadline matters here.
+                WriteState::Queued | WriteState::Sealed | WriteState::OnSite => deadline,
                 // What is still in a lane then is not handed over any more.
                 WriteState::Sent if self.in_lane() => deadline,
-                WriteState::Written if packet.is_none() && active.hold.is_none() => {
-                    active.not_before.min(give_up)
-                }
+                WriteState::Written if free && active.hold.is_none() => active.not_before.min(give_up),
+                WriteState::Unknown if free && on_site => active.not_before.min(give_up),
                 _ => give_up,
             }
         });
         // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
         let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
-        legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(self.resync_at()).min()
+        legs.filter_map(super::Leg::due)
+            .chain(low)
+            .chain(write)
+            .chain(next)
+            .chain(self.question_at(timers))
+            .min()
     }
 
     fn in_lane(&self) -> bool {
         self.outstanding.iter().flat_map(|packet| &packet.legs).any(|leg| leg.in_lane().is_some())
     }
 
-    /// When the card is asked for its MO counter, unix ms, where it must be and nothing else has its turn.
-    pub(super) fn resync_at(&self) -> Option<u64> {
+    /// When the card is asked for more than its active write calls for, unix ms, where nothing else has its turn.
+    pub(super) fn question_at(&self, timers: &Timers) -> Option<u64> {
         let free = self.outstanding.is_none()
             && self.current.is_some()
             && match &self.active {
                 Some(active) => active.state == WriteState::Written,
                 None => self.queue.is_empty(),
             };
-        (self.resync && free).then_some(self.resynced_at + RESYNC_MS)
+        let resync = (self.resync && free).then_some(self.resynced_at + RESYNC_MS);
+        let ask = (self.ask && free).then_some(self.asked_at + timers.wake_s * 1000);
+        resync.into_iter().chain(ask).min()
     }
 }

@@ -19,6 +19,8 @@ pub(super) const TIMER_SHARDS: u8 = 16;
 pub(super) const TIMER_OF_CARD: u8 = b'c';
 /// The deadline of a write that is not active.
 pub(super) const TIMER_OF_WRITE: u8 = b'w';
+/// A write that waits for its device: its card is looked up.
+pub(super) const TIMER_OF_LOOK_UP: u8 = b'l';
 
 /// The claims of a target (I10), each with the JSON field that names it.
 pub(super) fn claims(target: &Subscription) -> Vec<(&'static str, Key)> {

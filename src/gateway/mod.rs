@@ -4,6 +4,7 @@
 //! then the effects. The rest of this room brings events to the shards: `inbound` from the links, `dispatch` when
 //! a link has room, `timers` when time has come, `orders` from the HTTP API.
 
+mod bindings;
 mod cards;
 mod changes;
 mod dispatch;
@@ -12,7 +13,10 @@ mod inbound;
 mod inboxes;
 mod job_writes;
 mod lanes;
+mod lists;
+mod look_up;
 mod metrics;
+mod on_site;
 mod orders;
 mod outboxes;
 mod part_sets;
@@ -27,7 +31,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,8 +42,12 @@ use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
+pub use bindings::{DecisionError, DeviceInfo, PollError, SupplyError};
+pub use lists::{Stray, StrayCursor, StrayCursorError};
+pub use look_up::{CardLookup, LookupError};
 pub use metrics::Metrics;
-pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed};
+pub use on_site::{Export, ExportError, ExportPart, ResponsesError};
+pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed, RetryError};
 pub use outboxes::{Events, LOG_EVENTS_MIN, LoggedEvent};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
 pub use routes::RouteConfig;
@@ -66,6 +74,8 @@ pub struct World {
     pub rng: Arc<dyn Rng>,
     /// What connects to SMSCs.
     pub connector: Arc<dyn Connector>,
+    /// What knows the card of a device that no card has reported, where the business platform offers that.
+    pub lookup: Option<Arc<dyn CardLookup>>,
 }
 
 /// What a gateway is to do.
@@ -135,6 +145,8 @@ struct Inner {
     routes: routes::Routes,
     /// Who is told what happens.
     outboxes: outboxes::Outboxes,
+    /// Room for look-ups of cards under way.
+    look_ups: Arc<Semaphore>,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
@@ -189,6 +201,7 @@ impl Gateway {
             links,
             routes,
             outboxes,
+            look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
             closing: CancellationToken::new(),
             idle: CancellationToken::new(),
             killed,

@@ -17,6 +17,7 @@ use crate::store::records::{
 };
 use crate::store::{Commit, CommitError, Key, KeyRange, KeyText, Scan, Store, StoreError, Unguarded, keys};
 
+use super::cards::RELAYED;
 use super::read::unreadable;
 use super::{EndpointRef, Gateway, StartError, World, key_text};
 
@@ -200,12 +201,15 @@ impl Gateway {
         read.value.first().map(|(key, _)| place_of(key)).transpose()
     }
 
-    /// Puts a fact into the timeline of its card, the log of its owner and the outboxes of its owner's endpoints.
-    /// `_telling` was begun before the first fact of the commit and is dropped after the commit.
+    /// Puts a fact into the timeline of its card, the log of its owner and the outboxes of its owner's endpoints. What was
+    /// posted back from a site is kept, and not told: whoever posted it knows. `_telling` was begun before the first fact of the commit and is dropped after the commit.
     pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord, _telling: &Telling<'_>) {
         if let Some(card) = fact.card {
             let entry = keys::TimelineEntry { card, seq: fact.seq };
             commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
+        }
+        if fact.kind == RELAYED {
+            return;
         }
         let value = Unguarded::encode(&encode_outbox(&OutboxRecord::new(fact.clone())));
         for endpoint in self.0.outboxes.of(&fact.owner) {

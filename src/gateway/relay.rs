@@ -114,7 +114,7 @@ mod tests {
             .concat()
             .replace(' ', "")
         );
-        assert_eq!(at_line(&apdu[..5]), "AT+CSIM=10,\"80C2000028\"");
+        assert_eq!(at_line(&apdu[..5]), "AT+CSIM=10,\"80C2000024\"");
     }
 
     #[test]

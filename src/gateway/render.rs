@@ -26,7 +26,8 @@ impl RenderError {
     }
 }
 
-/// Seals one packet at `now` (unix ms) and cuts it into whole TP-UDs of at most 140 octets.
+/// Seals one packet at `now` (unix ms) and cuts it into whole TP-UDs of at most 140 octets. `originator` is the type of
+/// address and the number that an export names as the sender.
 pub(super) async fn render(
     vault: &dyn Vault,
     card: &Card,
@@ -34,6 +35,7 @@ pub(super) async fn render(
     profile: &Profile,
     seal: &Seal,
     now: u64,
+    originator: Option<(u8, String)>,
 ) -> Result<SealedParts, RenderError> {
     let data = seal.message.to_der()?;
     let request =
@@ -46,7 +48,7 @@ pub(super) async fn render(
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
     let (spi1, spi2, tar) = (seal.spi1.0, seal.spi2.0, seal.tar.0);
-    Ok(SealedParts { kvn: seal.kvn, spi1, spi2, tar, parts, sealed_at: now })
+    Ok(SealedParts { kvn: seal.kvn, spi1, spi2, tar, parts, sealed_at: now, originator })
 }
 
 /// The reference follows the CNTR, so that no two open packets of a card share one.

@@ -34,7 +34,7 @@ pub struct Write {
     pub reason: Option<String>,
     /// What decision it waits for.
     pub hold: Option<Hold>,
-    /// The card, once known.
+    /// The card, once known: while the write waits, the one that the order names.
     pub card: Option<CardId>,
     /// Its transaction id on the card, once begun.
     pub tid: Option<u32>,
@@ -56,6 +56,8 @@ pub struct Write {
     pub retry_of: Option<WriteId>,
     /// Where it ended effective: whether the card proved that it sits in the device ordered.
     pub imei_verified: Option<bool>,
+    /// The profile that the card must have, where the order names one.
+    pub profile: Option<String>,
 }
 
 impl Write {
@@ -119,6 +121,8 @@ struct WriteBody {
     retry_of: Option<Vec<u8>>,
     #[prost(bool, optional, tag = "22")]
     imei_verified: Option<bool>,
+    #[prost(string, optional, tag = "23")]
+    profile: Option<String>,
 }
 
 /// The body of a stored value that holds this record.
@@ -147,6 +151,7 @@ pub fn encode_write(write: &Write) -> Vec<u8> {
         bearer: write.bearer.map(Numbered::number),
         retry_of: write.retry_of.map(|id| id.octets().to_vec()),
         imei_verified: write.imei_verified,
+        profile: write.profile.clone(),
     }
     .encode_to_vec()
 }
@@ -180,5 +185,6 @@ pub fn decode_write(octets: &[u8]) -> Result<Write, RecordError> {
         bearer: body.bearer.map(|bearer| read.numbered("bearer", bearer)).transpose()?,
         retry_of: body.retry_of.map(|octets| read.write("retry_of", &octets)).transpose()?,
         imei_verified: body.imei_verified,
+        profile: body.profile,
     })
 }
