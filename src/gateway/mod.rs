@@ -23,7 +23,9 @@ mod part_sets;
 mod read;
 mod relay;
 mod render;
+mod retention;
 mod routes;
+mod strays;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -156,6 +158,8 @@ struct Inner {
     /// Signalled when something entered an outbox.
     outbox: Notify,
     metrics: Metrics,
+    /// Cards that were told of messages that claim to be of them.
+    told: strays::Told,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
     /// Cancelled: nothing sends jobs to the shards any more.
@@ -195,6 +199,7 @@ impl Gateway {
             inbox: Notify::new(),
             outbox: Notify::new(),
             metrics: Metrics::new(),
+            told: strays::Told::default(),
             world,
             config,
             shards,
@@ -218,6 +223,8 @@ impl Gateway {
         gateway.spawn(gateway.clone().run_timers());
         gateway.spawn(gateway.clone().run_inboxes());
         gateway.spawn(gateway.clone().run_log_trim());
+        gateway.spawn(gateway.clone().run_retention());
+        gateway.spawn(gateway.clone().retry_strays());
         for (route, link) in gateway.0.routes.with_links() {
             if let Some(link) = gateway.0.links.get(&link) {
                 gateway.spawn(gateway.clone().run_lane(route, link.clone()));
@@ -279,6 +286,22 @@ impl Gateway {
     #[must_use]
     pub fn resume_link(&self, name: &str) -> bool {
         self.0.links.get(name).map(Link::resume).is_some()
+    }
+
+    /// Puts cards into the store ([`import`](import::import)), and tries again what came from their numbers before.
+    ///
+    /// # Errors
+    /// [`ImportError`](import::ImportError); the file can be run again.
+    pub async fn import_cards(
+        &self,
+        rows: Vec<import::CardRow>,
+        progress: impl FnMut(usize),
+    ) -> Result<import::ImportReport, import::ImportError> {
+        let World { store, vault, clock, rng, .. } = self.0.world.clone();
+        let numbers: Vec<_> = rows.iter().filter_map(|row| Some(row.preset.as_ref()?.msisdn)).collect();
+        let report = import::import(&import::Importer { store, vault, clock, rng }, rows, progress).await?;
+        self.retry_strays_of(&numbers).await?;
+        Ok(report)
     }
 
     /// What is counted.

@@ -53,6 +53,28 @@ async fn crash_often(seed: u64) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r24_a_crash_at_any_moment_of_a_write_changes_nothing_of_its_end() {
+    // One card, from power-on to the acknowledged result: about four seconds.
+    for moment_ms in (0..4_000).step_by(17) {
+        let mut scene = Scene::new(1, 7).await;
+        let write = scene.order(0).await;
+        scene.sim.power_on(0..1).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(moment_ms)).await;
+        scene.crash().await;
+        scene.until(&[write], Duration::from_secs(1_200), |state| state == EFFECTIVE).await;
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        agree(&scene, &[write]).await;
+        let told = scene.told().await;
+        for kind in ["binding.created", "write.accepted", "write.effective", "card.subscription_changed"] {
+            let times = told.iter().filter(|told| told.fact.kind == kind).count();
+            assert_eq!(times, 1, "{kind} after a crash at {moment_ms} ms");
+        }
+        scene.gateway.shutdown(Duration::from_secs(5)).await;
+        scene.sim.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_tells_the_same_story() {
     let first = crash_often(77).await;
     let second = crash_often(77).await;

@@ -16,7 +16,7 @@ use crate::api::server::ApiState;
 use crate::api::view::{CardView, PageView, TimelineView};
 use crate::card::{CardId, Owner};
 use crate::gateway::import::{
-    CardFile, CardFileError, Finding, ImportError, ImportReport, ImportTerms, Importer, import, read_cards,
+    CardFile, CardFileError, Finding, ImportError, ImportReport, ImportTerms, read_cards,
 };
 use crate::gateway::{CardRef, PollError};
 
@@ -256,13 +256,7 @@ async fn import_cards(
     if let Some(first) = foreign.first() {
         return Err(lines_problem(first.clone(), foreign));
     }
-    let importer = Importer {
-        store: gateway.store().clone(),
-        vault: gateway.vault().clone(),
-        clock: gateway.clock().clone(),
-        rng: gateway.rng().clone(),
-    };
-    let report = import(&importer, rows, |_| {}).await?;
+    let report = gateway.import_cards(rows, |_| {}).await?;
     Ok(Json(Imported::new(report, warnings.shown.into_iter().map(LineError::from).collect())))
 }
 
