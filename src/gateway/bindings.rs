@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::store::records::{Device, Write};
 
 use super::Gateway;
-use super::cards::{CardError, Input};
+use super::job::{CardError, Input};
 use super::read::{CardRef, unreadable};
 
 /// A device, as far as it is the owner's.

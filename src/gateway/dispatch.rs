@@ -15,7 +15,7 @@ use crate::smpp::{CommandStatus, RegisteredDelivery};
 use crate::store::{KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::Input;
+use super::job::Input;
 
 /// Entries read from a lane at once.
 const PAGE: usize = 256;

@@ -19,7 +19,7 @@ use crate::store::records::decode_card;
 use crate::store::{Guarded, KeyText, Scan, keys};
 
 use super::Gateway;
-use super::cards::{CardError, Input};
+use super::job::{CardError, Input};
 use super::part_sets::Part;
 
 /// Messages that are worked on at once.

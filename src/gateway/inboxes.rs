@@ -6,7 +6,7 @@ use crate::store::records::decode_inbox;
 use crate::store::{Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::{CardError, Input};
+use super::job::{CardError, Input};
 
 /// Entries read at once.
 const PAGE: usize = 256;

@@ -5,7 +5,8 @@ use crate::store::records::Write;
 use crate::store::{Commit, Seq, keys};
 
 use super::Gateway;
-use super::cards::{CardError, expect, put_write};
+use super::job::CardError;
+use super::records::{expect, put_write};
 
 /// The writes that a job reads and changes.
 #[derive(Default)]

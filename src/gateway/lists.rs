@@ -8,7 +8,7 @@ use crate::store::records::{StrayRecord, decode_card, decode_stray};
 use crate::store::{Guarded, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::CardError;
+use super::job::CardError;
 use super::read::{Page, unreadable};
 
 /// Entries read at once while looking for those of an owner.

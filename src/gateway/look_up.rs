@@ -8,11 +8,11 @@ use crate::card::{CardId, Owner, WriteId, WriteState};
 use crate::identity::Imei;
 use crate::link::BoxFuture;
 use crate::store::records::Write;
-use crate::store::{Key, Unguarded};
+use crate::store::{Commit, Key, Unguarded};
 
 use super::Gateway;
-use super::cards::{CardError, Input};
 use super::changes::{TIMER_OF_LOOK_UP, timer};
+use super::job::{CardError, Input};
 use super::read::CardRef;
 
 /// Look-ups under way at once.
@@ -148,8 +148,12 @@ impl Gateway {
 
     /// Brings the card that an order names to its device.
     pub(super) async fn give_named_card(&self, write: &Write) -> Result<(), CardError> {
-        if let Some(card) = write.card {
-            self.give_card(write, card).await?;
+        let Some(card) = write.card else { return Ok(()) };
+        if let (Found::Settled, Some(at)) = (self.give_card(write, card).await?, self.look_up_at(write)) {
+            let mut commit = Commit::new();
+            commit.delete(timer(write.id.octets(), at));
+            // Lost, this costs one more look.
+            self.0.world.store.submit(commit);
         }
         Ok(())
     }

@@ -5,12 +5,14 @@
 //! a link has room, `timers` when time has come, `orders` from the HTTP API.
 
 mod bindings;
+mod cancel;
 mod cards;
 mod changes;
 mod dispatch;
 pub mod import;
 mod inbound;
 mod inboxes;
+mod job;
 mod job_writes;
 mod lanes;
 mod lists;
@@ -21,6 +23,7 @@ mod orders;
 mod outboxes;
 mod part_sets;
 mod read;
+mod records;
 mod relay;
 mod render;
 mod retention;
@@ -45,11 +48,12 @@ use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
 pub use bindings::{DecisionError, DeviceInfo, PollError, SupplyError};
+pub use cancel::CancelError;
 pub use lists::{Stray, StrayCursor, StrayCursorError};
 pub use look_up::{CardLookup, LookupError};
 pub use metrics::Metrics;
 pub use on_site::{Export, ExportError, ExportPart, ResponsesError};
-pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed, RetryError};
+pub use orders::{Idempotency, NewOrder, OrderError, Placed, RetryError};
 pub use outboxes::{Events, LOG_EVENTS_MIN, LoggedEvent};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
 pub use routes::RouteConfig;

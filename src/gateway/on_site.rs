@@ -12,7 +12,7 @@ use crate::store::{StoreError, keys};
 use crate::vault::KeyRef;
 
 use super::Gateway;
-use super::cards::{CardError, Hint, Input};
+use super::job::{CardError, Hint, Input};
 use super::relay::{GET_RESPONSE, at_line, envelope, response_packets};
 
 /// Most R-APDUs in one post-back: each part, its follow-ups and a few repetitions.

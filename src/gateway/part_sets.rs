@@ -8,7 +8,7 @@ use crate::store::records::{PartSet, decode_part_set, encode_part_set};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, keys};
 
 use super::Gateway;
-use super::cards::CardError;
+use super::job::CardError;
 
 /// Open sets of one sender on one link; the oldest gives way.
 const SETS_PER_SENDER: usize = 4;

@@ -8,7 +8,7 @@ use crate::store::records::{FactRecord, Write, decode_fact, decode_write};
 use crate::store::{Guarded, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::CardError;
+use super::job::CardError;
 
 /// Entries read at once while looking for those of an owner.
 const PAGE: usize = 512;

@@ -6,7 +6,7 @@ use crate::store::records::decode_part_set;
 use crate::store::{Commit, Guarded, Scan, StoreError, keys};
 
 use super::Gateway;
-use super::cards::CardError;
+use super::job::CardError;
 use super::lists::stray_of;
 use super::part_sets::AGE_MAX_MS;
 

@@ -12,8 +12,8 @@ use crate::store::records::{StrayRecord, encode_stray};
 use crate::store::{Commit, CommitError, Key, KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::{CardError, Hint, Input};
 use super::inbound::{Candidate, Refusal, Taken, Whole, digest};
+use super::job::{CardError, Hint, Input};
 use super::lists::stray_of;
 
 /// Messages of one sender that are kept; the oldest gives way.

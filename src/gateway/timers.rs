@@ -8,9 +8,9 @@ use crate::card::{CardId, End, WriteId};
 use crate::store::{Commit, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::{CardError, Input};
+use super::cancel::CancelError;
 use super::changes::{TIMER_OF_CARD, TIMER_OF_LOOK_UP, TIMER_SHARDS, timer};
-use super::orders::CancelError;
+use super::job::{CardError, Input};
 
 /// Timers read at once.
 const PAGE: usize = 256;

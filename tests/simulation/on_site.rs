@@ -185,3 +185,31 @@ async fn i5_on_site_writes_end_by_cancellation_and_deadline() {
     assert_eq!(scene.write(expired).await.state, EXPIRED);
     sound(&scene, &[cancelled, expired]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn r24_a_crash_at_any_moment_of_a_write_on_site_changes_nothing_of_its_end() {
+    for crash_at in 0..30 {
+        let mut scene = scene(1, 208).await;
+        let order = NewOrder { card: Some(scene.card_ref(0)), ..scene.new_order(0, 0) };
+        let key = Some(("on site", 7));
+        let _ = tokio::time::timeout(Duration::from_millis(crash_at), async {
+            let id = scene.place(order.clone(), key).await.unwrap().write.id;
+            scene.relay(0, id).await;
+        })
+        .await;
+        scene.crash().await;
+        let write = scene.place(order, key).await.unwrap().write.id;
+        scene.until(&[write], MINUTE, |state| state != WriteState::Waiting).await;
+        // What the card has answered before may be lost: then it has seen the packet, and a poll finds out.
+        let end = |state: WriteState| state == EFFECTIVE;
+        for _ in 0..4 {
+            if matches!(scene.gateway.export(&Scene::owner(), write).await, Err(ExportError::Nothing(_))) {
+                break;
+            }
+            scene.relay(0, write).await;
+            tokio::time::sleep(5 * MINUTE).await;
+        }
+        scene.until(&[write], HOUR, end).await;
+        sound(&scene, &[write]).await;
+    }
+}

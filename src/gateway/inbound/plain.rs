@@ -4,7 +4,7 @@
 use crate::applet::Message;
 use crate::card::{Card, ClaimSource, Dialect, Event};
 use crate::gateway::Gateway;
-use crate::gateway::cards::{CardError, Input};
+use crate::gateway::job::{CardError, Input};
 use crate::identity::{Imei, Msisdn};
 
 use super::{Candidate, Refusal, Taken};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::applet::Message;
 use crate::card::{CardId, Event, FromCard};
 use crate::gateway::Gateway;
-use crate::gateway::cards::{CardError, Hint, Input};
+use crate::gateway::job::{CardError, Hint, Input};
 use crate::gateway::on_site::response_data;
 use crate::identity::Msisdn;
 use crate::ota::{Spi1, command};
