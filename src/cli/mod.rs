@@ -5,6 +5,7 @@
 //! where the command line or the configuration is wrong.
 
 mod cards;
+mod client;
 mod demo;
 mod keys;
 mod open;
