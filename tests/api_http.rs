@@ -49,6 +49,7 @@ impl Platform {
             clock: Arc::new(SystemClock),
             rng: rng.clone(),
             connector: Arc::new(TcpConnector),
+            lookup: None,
         };
         let config = GatewayConfig {
             profiles: BTreeMap::new(),

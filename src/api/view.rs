@@ -262,6 +262,10 @@ mod tests {
             seq: 4,
             written_at: Some(1_769_860_801_000),
             ended_at: None,
+            bearer: None,
+            retry_of: None,
+            imei_verified: None,
+            profile: None,
         };
         let shown = json!({
             "id": "wrt_01010101010101010101010101010101",

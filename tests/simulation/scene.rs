@@ -216,6 +216,9 @@ impl Scene {
             deadline: None,
             client_order_id: None,
             require_bound: false,
+            card: None,
+            bearer: None,
+            profile: None,
         }
     }
 
@@ -361,6 +364,7 @@ async fn start(
         clock: clock.clone(),
         rng,
         connector: line.clone(),
+        lookup: None,
     };
     Gateway::start(config, world).await.unwrap()
 }
