@@ -60,6 +60,9 @@ impl Platform {
             deadline: None,
             client_order_id: None,
             require_bound: true,
+            card: None,
+            bearer: None,
+            profile: None,
         };
         self.gateway.order(&owner(), order, None).await.unwrap().write.id
     }
