@@ -161,8 +161,8 @@ async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
 }
 
 fn read_faults(path: &Path) -> Result<FaultPlan> {
-    let read = || Ok(FaultPlan::from_toml(&fs::read_to_string(path)?)?);
-    read().with_context(|| path.display().to_string())
+    let named = || path.display().to_string();
+    FaultPlan::from_toml(&fs::read_to_string(path).with_context(named)?).with_context(named)
 }
 
 fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
