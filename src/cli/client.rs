@@ -125,11 +125,7 @@ impl Api {
     }
 
     /// The body of the answer to a request that may be sent several times.
-    async fn answer(
-        &self,
-        path: &str,
-        request: impl Fn(&str) -> RequestBuilder,
-    ) -> Result<Value, CallError> {
+    async fn answer(&self, path: &str, request: impl Fn(&str) -> RequestBuilder) -> Result<Value, CallError> {
         let url = format!("{}{path}", self.base);
         let mut wait = RETRY_FIRST;
         let mut attempt = 0;

@@ -154,7 +154,12 @@ pub fn sample_of(kinds: Kinds, seed: u64) -> Result<Sample> {
             line: u64::from(number) + 1,
             eid: Some(eid(&format!("89001012{series:012}{number:010}"))?),
             iccid: Some(iccid(&format!("8900101{series:05}{number:06}"))?),
-            preset: preset.map(|Target { imsi, msisdn }| Subscription { imsi, msisdn, iccid: None, smsc: None }),
+            preset: preset.map(|Target { imsi, msisdn }| Subscription {
+                imsi,
+                msisdn,
+                iccid: None,
+                smsc: None,
+            }),
             profile: profile.to_owned(),
             owner: owner.clone(),
             kvn: 1,
@@ -277,7 +282,8 @@ mod tests {
         let profiles = profiles().unwrap();
         let kind = |card: &CardRow| (profiles[&card.profile].mo.dialect, card.preset.is_some());
         let (secured, plain) = ((Dialect::Secured, true), (Dialect::Plain, true));
-        let expected = [secured, secured, secured, (Dialect::Secured, false), (Dialect::Secured, false), plain, plain];
+        let expected =
+            [secured, secured, secured, (Dialect::Secured, false), (Dialect::Secured, false), plain, plain];
         assert_eq!(mixed.cards[..7].iter().map(kind).collect::<Vec<_>>(), expected);
         assert_eq!(mixed.cards[7..].iter().map(kind).collect::<Vec<_>>(), [(Dialect::RawImei, true)]);
         let secured_only = sample(3, 1).unwrap();

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::signals::Signals;
 use super::relay::line;
+use super::signals::Signals;
 use super::{Outcome, cards, sample};
 use crate::card::{Dialect, Owner};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};

@@ -72,10 +72,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 /// Places the order. However often it is sent, it is one: all attempts carry the same idempotency key.
 async fn order(api: &Api, arguments: &Arguments) -> Result<Value> {
     let mut subscription = json!({ "imsi": arguments.imsi, "msisdn": arguments.msisdn });
-    let optional = [
-        ("iccid", arguments.iccid.map(|v| v.to_string())),
-        ("smsc", arguments.smsc.map(|v| v.to_string())),
-    ];
+    let optional =
+        [("iccid", arguments.iccid.map(|v| v.to_string())), ("smsc", arguments.smsc.map(|v| v.to_string()))];
     for (field, value) in optional {
         if let Some(value) = value {
             subscription[field] = value.into();

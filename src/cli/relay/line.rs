@@ -65,11 +65,7 @@ pub(in crate::cli) async fn serve(listener: TcpListener, sim: SimHandle, devices
     }
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    sim: &SimHandle,
-    devices: &BTreeMap<Imei14, usize>,
-) -> io::Result<()> {
+async fn serve_one(stream: TcpStream, sim: &SimHandle, devices: &BTreeMap<Imei14, usize>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from);
@@ -191,10 +187,11 @@ mod tests {
         let (address, sim, _serving) = operator().await;
         let imei = "357805020000023".parse().unwrap();
         let mut card = LineCard::connect(address, imei).await.unwrap();
-        // SELECT EF.ICCID without answer, READ BINARY: the second card of the sample.
+        // SELECT MF and EF.ICCID without answer, READ BINARY: the second card of the sample.
+        assert_eq!(card.transmit(&[0, 0xA4, 0, 0x0C, 2, 0x3F, 0x00]).await.unwrap(), [0x90, 0x00]);
         assert_eq!(card.transmit(&[0, 0xA4, 0, 0x0C, 2, 0x2F, 0xE2]).await.unwrap(), [0x90, 0x00]);
         let read = card.transmit(&[0, 0xB0, 0, 0, 10]).await.unwrap();
-        assert_eq!(hex::encode(read), "980910010000000020f79000");
+        assert_eq!(hex::encode(read), "980001010000000020f79000");
         card.reset().await.unwrap();
         assert!(sim.snapshot().await.unwrap().cards[1].on, "a reset leaves it switched on");
         let other = LineCard::connect(address, "357805020000031".parse().unwrap()).await.unwrap_err();
@@ -212,7 +209,7 @@ mod tests {
             ("imei 357805020000016", "error IMEI: "),
             ("imei 357805020000015\r", "ok"),
             ("80F", "error expected imei, reset, or a C-APDU in hexadecimal digits"),
-            ("00A4000C022FE2", "9000"),
+            ("00A4000C023F00", "9000"),
         ] {
             to.write_all(format!("{request}\n").as_bytes()).await.unwrap();
             let answer = read_line(&mut from).await.unwrap().unwrap();

@@ -120,7 +120,8 @@ struct Served {
 /// Every open write that goes on site, the oldest first.
 async fn open_on_site(api: &Api) -> Result<Vec<Value>> {
     let mut found = Vec::new();
-    let states = WriteState::NAMES.iter().filter(|(state, _)| !state.is_end() && *state != WriteState::Waiting);
+    let states =
+        WriteState::NAMES.iter().filter(|(state, _)| !state.is_end() && *state != WriteState::Waiting);
     for (_, state) in states {
         let mut cursor = String::new();
         loop {
@@ -197,7 +198,9 @@ fn report(served: &[Served], json: bool) -> Outcome {
     let mut shown = Vec::new();
     for Served { job, end } in served {
         let (state, why) = match end {
-            Ok(write) => (write["state"].as_str().unwrap_or_default(), write["reason"].as_str().map(str::to_owned)),
+            Ok(write) => {
+                (write["state"].as_str().unwrap_or_default(), write["reason"].as_str().map(str::to_owned))
+            }
             Err(error) => ("not served", Some(format!("{error:#}"))),
         };
         all_effective &= state == "effective";

@@ -154,7 +154,9 @@ mod tests {
     use super::*;
 
     /// A modem that answers each command as listed; its end of the line comes back with what it was asked.
-    fn modem(answers: &'static [&'static str]) -> (Modem<DuplexStream>, tokio::task::JoinHandle<Vec<String>>) {
+    fn modem(
+        answers: &'static [&'static str],
+    ) -> (Modem<DuplexStream>, tokio::task::JoinHandle<Vec<String>>) {
         let (ours, theirs) = tokio::io::duplex(4096);
         let asked = tokio::spawn(async move {
             let mut line = BufReader::new(theirs);
@@ -190,8 +192,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_without_an_r_apdu_is_a_loss() {
-        let (mut modem, _asked) =
-            modem(&["\r\n+CME ERROR: 13\r\n", "\r\nERROR\r\n", "\r\nOK\r\n", "\r\n+CSIM: 6,\"9000\"\r\nOK\r\n"]);
+        let (mut modem, _asked) = modem(&[
+            "\r\n+CME ERROR: 13\r\n",
+            "\r\nERROR\r\n",
+            "\r\nOK\r\n",
+            "\r\n+CSIM: 6,\"9000\"\r\nOK\r\n",
+        ]);
         let mut errors = Vec::new();
         for _ in 0..4 {
             match modem.transmit(&[0]).await {

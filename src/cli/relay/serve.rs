@@ -75,7 +75,9 @@ pub(in crate::cli) async fn serve_write(
 fn advice(write: &Value) -> &'static str {
     match (write["state"].as_str(), write["hold"].is_string()) {
         (_, true) => "it waits for a decision: POST /v1/writes/{id}/decision",
-        (Some("waiting"), _) => "no card is known for its device: name the card in the order, or supply the binding",
+        (Some("waiting"), _) => {
+            "no card is known for its device: name the card in the order, or supply the binding"
+        }
         (Some("queued"), _) => "another write of the card may be in its way, or it goes by SMS",
         _ => "is it the right card?",
     }
@@ -94,7 +96,10 @@ fn read_export(export: &Value) -> Result<Export> {
     let octets = |text: &str| hex::decode(text).context("export: expected octets in hexadecimal digits");
     let parts = export["parts"].as_array().context("export: no parts")?;
     let part = |part: &Value| -> Result<Part> {
-        Ok(Part { n: part["n"].as_u64().context("export: a part without n")?, apdu: octets(text(part, "apdu")?)? })
+        Ok(Part {
+            n: part["n"].as_u64().context("export: a part without n")?,
+            apdu: octets(text(part, "apdu")?)?,
+        })
     };
     Ok(Export {
         attempt: export["attempt"].as_u64().context("export: no attempt")?,
