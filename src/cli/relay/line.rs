@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(card.transmit(&[0, 0xA4, 0, 0x0C, 2, 0x3F, 0x00]).await.unwrap(), [0x90, 0x00]);
         assert_eq!(card.transmit(&[0, 0xA4, 0, 0x0C, 2, 0x2F, 0xE2]).await.unwrap(), [0x90, 0x00]);
         let read = card.transmit(&[0, 0xB0, 0, 0, 10]).await.unwrap();
-        assert_eq!(hex::encode(read), "980001010000000020f79000");
+        assert_eq!(hex::encode(read), "980001010010000020f59000");
         card.reset().await.unwrap();
         assert!(sim.snapshot().await.unwrap().cards[1].on, "a reset leaves it switched on");
         let other = LineCard::connect(address, "357805020000031".parse().unwrap()).await.unwrap_err();
