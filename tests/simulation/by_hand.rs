@@ -17,10 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::scene::{Scene, Setup};
 
-const ROK: CommandStatus = CommandStatus::ESME_ROK;
+pub(crate) const ROK: CommandStatus = CommandStatus::ESME_ROK;
 
 /// The operator's end of the gateway's connection.
-struct Smsc {
+pub(crate) struct Smsc {
     stream: DuplexStream,
     session: Session<()>,
     input: BytesMut,
@@ -29,7 +29,7 @@ struct Smsc {
 }
 
 impl Smsc {
-    async fn bound(mut scene: Scene) -> (Scene, Self) {
+    pub(crate) async fn bound(mut scene: Scene) -> (Scene, Self) {
         let stream = scene.connection().await;
         let config = SessionConfig { window: 100, enquire_link: None, ..SessionConfig::new(Role::Smsc) };
         let session = Session::new(config, now());
@@ -56,7 +56,7 @@ impl Smsc {
     }
 
     /// Delivers a message and says how it was answered.
-    async fn deliver(&mut self, sm: Sm) -> CommandStatus {
+    pub(crate) async fn deliver(&mut self, sm: Sm) -> CommandStatus {
         self.session.send_sm(now(), &sm, ()).unwrap();
         loop {
             match self.event().await {
@@ -68,7 +68,7 @@ impl Smsc {
     }
 
     /// The next message that the gateway submits; it is accepted.
-    async fn submitted(&mut self, message_id: &str) -> Sm {
+    pub(crate) async fn submitted(&mut self, message_id: &str) -> Sm {
         while self.submitted.is_empty() {
             match self.event().await {
                 Event::Sm(unanswered, sm) => self.submitted.push((unanswered, sm)),
@@ -86,11 +86,11 @@ fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-async fn scene(seed: u64) -> (Scene, Smsc) {
+pub(crate) async fn scene(seed: u64) -> (Scene, Smsc) {
     Smsc::bound(Scene::with(Setup { by_hand: true, ..Setup::new(2, seed) }).await).await
 }
 
-fn message(from: &str, user_data: Vec<u8>) -> Sm {
+pub(crate) fn message(from: &str, user_data: Vec<u8>) -> Sm {
     Sm {
         source: Address::international(from).unwrap(),
         destination: Address { ton: 0, npi: 1, digits: CardSpec::SHORT_CODE.parse().unwrap() },
@@ -100,12 +100,12 @@ fn message(from: &str, user_data: Vec<u8>) -> Sm {
     }
 }
 
-fn number(scene: &Scene) -> String {
+pub(crate) fn number(scene: &Scene) -> String {
     scene.sample.cards[0].preset.as_ref().unwrap().msisdn.as_str().to_owned()
 }
 
 /// A binding request of the first card, secured, from CPL on.
-fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
+pub(crate) fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
     let row = &scene.sample.cards[0];
     let request = BindingRequest {
         tid: u32::try_from(cntr).unwrap(),
@@ -121,12 +121,12 @@ fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
     command::seal(&header, &keys, &Message::BindingRequest(request).to_der().unwrap()).unwrap()
 }
 
-fn whole(packet: &[u8]) -> Vec<u8> {
+pub(crate) fn whole(packet: &[u8]) -> Vec<u8> {
     [&[2, 0x70, 0], packet].concat()
 }
 
 /// The packet in as many parts, each a whole TP-UD.
-fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
+pub(crate) fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
     let size = packet.len().div_ceil(usize::from(total));
     let part = |(chunk, number): (&[u8], u8)| {
         let head: &[u8] = if number == 1 { &[7, 0x70, 0, 0, 3] } else { &[5, 0, 3] };
@@ -135,7 +135,7 @@ fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
     packet.chunks(size).zip(1..).map(part).collect()
 }
 
-async fn entries(scene: &Scene, space: keys::Space) -> Vec<(Key, Bytes)> {
+pub(crate) async fn entries(scene: &Scene, space: keys::Space) -> Vec<(Key, Bytes)> {
     scene.store.scan(Scan::first(space.range(), 4000)).await.unwrap().value
 }
 
