@@ -119,6 +119,11 @@ impl Api {
         self.answer(path, |url| self.client.post(url).json(body)).await
     }
 
+    /// Puts a document.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        self.answer(path, |url| self.client.put(url).json(body)).await
+    }
+
     /// Posts a document that counts once, however often it arrives.
     pub(super) async fn post_once(&self, path: &str, once: &str, body: &Value) -> Result<Value, CallError> {
         self.answer(path, |url| self.client.post(url).header("Idempotency-Key", once).json(body)).await

@@ -29,6 +29,32 @@ pub struct Kinds {
     pub raw: u32,
 }
 
+/// What kind of card a row describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// With a preset subscription; it secures its messages.
+    Secured,
+    /// Without a preset; it is served on site.
+    NoPreset,
+    /// Its own messages are plain DER.
+    Plain,
+    /// It only tells its IMEI.
+    Raw,
+}
+
+impl Kind {
+    /// The kind of this card of a sample.
+    #[must_use]
+    pub fn of(card: &CardRow) -> Self {
+        match card.profile.as_str() {
+            _ if card.preset.is_none() => Self::NoPreset,
+            PLAIN => Self::Plain,
+            RAW => Self::Raw,
+            _ => Self::Secured,
+        }
+    }
+}
+
 impl Kinds {
     /// All of them.
     #[must_use]
@@ -280,12 +306,12 @@ mod tests {
         let kinds = Kinds { secured: 3, no_preset: 2, plain: 2, raw: 1 };
         let mixed = sample_of(kinds, 1).unwrap();
         let profiles = profiles().unwrap();
-        let kind = |card: &CardRow| (profiles[&card.profile].mo.dialect, card.preset.is_some());
-        let (secured, plain) = ((Dialect::Secured, true), (Dialect::Plain, true));
-        let expected =
-            [secured, secured, secured, (Dialect::Secured, false), (Dialect::Secured, false), plain, plain];
-        assert_eq!(mixed.cards[..7].iter().map(kind).collect::<Vec<_>>(), expected);
-        assert_eq!(mixed.cards[7..].iter().map(kind).collect::<Vec<_>>(), [(Dialect::RawImei, true)]);
+        use Kind::{NoPreset, Plain, Raw, Secured};
+        let found: Vec<_> = mixed.cards.iter().map(Kind::of).collect();
+        assert_eq!(found, [Secured, Secured, Secured, NoPreset, NoPreset, Plain, Plain, Raw]);
+        let dialect = |place: usize| profiles[&mixed.cards[place].profile].mo.dialect;
+        let expected = (Dialect::Secured, Dialect::Secured, Dialect::Plain, Dialect::RawImei);
+        assert_eq!((dialect(0), dialect(3), dialect(5), dialect(7)), expected);
         let secured_only = sample(3, 1).unwrap();
         assert_eq!(mixed.cards[2].eid, secured_only.cards[2].eid);
         assert_eq!(mixed.targets[..3], secured_only.targets);
