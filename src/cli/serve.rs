@@ -13,9 +13,9 @@ use tracing_subscriber::EnvFilter;
 use super::signals::Signals;
 use super::{ConfigArgument, Outcome, open};
 use crate::api::webhook::{self, Webhooks};
-use crate::api::{self, ApiMetrics, ApiState};
+use crate::api::{self, ApiMetrics, ApiState, HttpLookup};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
-use crate::gateway::{EndpointRef, Gateway, GatewayConfig, World};
+use crate::gateway::{CardLookup, EndpointRef, Gateway, GatewayConfig, World};
 use crate::link::TcpConnector;
 use crate::world::{SystemClock, SystemRng};
 
@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
         connector: Arc::new(TcpConnector),
-        lookup: None,
+        lookup: card_lookup(&config)?,
     };
     let metrics = Arc::new(ApiMetrics::default());
     let stop = CancellationToken::new();
@@ -102,6 +102,16 @@ fn log_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
         Ok(Err(error)) => tracing::warn!(%error, "HTTP API"),
         Err(error) => tracing::warn!(%error, "HTTP API"),
     }
+}
+
+/// Who is asked for cards; nobody where nothing is configured.
+fn card_lookup(config: &Config) -> Result<Option<Arc<dyn CardLookup>>> {
+    if config.lookups.is_empty() {
+        return Ok(None);
+    }
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let lookup = HttpLookup::new(&config.lookups, config.eid_checksum, clock, rng);
+    Ok(Some(Arc::new(lookup.context("[[lookup]]")?)))
 }
 
 /// What the gateway needs of the configuration.

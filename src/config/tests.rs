@@ -44,7 +44,11 @@ fn the_shipped_file_fits_the_simulated_operator() {
     assert_eq!((link.system_id.as_str(), link.password.expose_secret()), ("airwrite", "secret"));
     assert_eq!(link.source, SourceConfig { digits: "10690".to_owned(), ton: 3, npi: 0 });
     assert_eq!(config.routes[0].link, "smsc");
-    assert!(config.profiles.contains_key("airwrite-applet"));
+    assert!(
+        ["airwrite-applet", "airwrite-applet-plain", "airwrite-applet-raw"]
+            .into_iter()
+            .eq(config.profiles.keys())
+    );
     assert!(config.store.directory.ends_with("../airwrite.store"));
 }
 
@@ -75,15 +79,25 @@ fn the_shipped_file_shows_the_defaults() {
 #[test]
 fn the_shipped_examples_in_comments_load() {
     let shipped = fs::read_to_string(shipped()).unwrap();
-    let mut uncommented = shipped.replace("profiles/airwrite-applet.toml", "applet.toml");
-    for example in ["owner = ", "[[webhook]]", "name = \"orders\"", "url = ", "secret = ", "allow_private = "]
-    {
+    let profiles = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("config/profiles").join(name);
+    let mut uncommented = shipped.replace("profiles/", &format!("{}", profiles("").display()));
+    for example in [
+        "owner = ",
+        "[[webhook]]",
+        "[[lookup]]",
+        "name = \"orders\"",
+        "url = ",
+        "secret = ",
+        "allow_private = ",
+    ] {
         uncommented = uncommented.replace(&format!("\n# {example}"), &format!("\n{example}"));
     }
     let config = load(&uncommented).unwrap();
     let [endpoint] = config.endpoints.as_slice() else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.owner.as_str()), ("orders", "default"));
     assert!(!endpoint.allow_private);
+    let [lookup] = config.lookups.as_slice() else { panic!("one look-up") };
+    assert_eq!((lookup.owner.as_str(), lookup.url.as_str()), ("default", "https://business.example/cards"));
     assert_eq!(config.routes[0].owner.as_deref(), Some("default"));
 }
 
@@ -121,6 +135,9 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
     assert!(load(&format!("{LEAST}{link}{route}")).is_ok());
     let error = load(&format!("{LEAST}{link}{link}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: link.name: expected different names, \"a\" is there twice");
+    let lookup = "\n[[lookup]]\nowner = \"acme\"\nurl = \"https://a.example\"\nsecret = \"whsec_\"\n";
+    let error = load(&format!("{LEAST}{lookup}{lookup}")).unwrap_err();
+    assert_eq!(error, "airwrite.toml: lookup.owner: expected different names, \"acme\" is there twice");
     let error = load(&format!("{LEAST}{route}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: route.link: expected the name of a [[link]], route \"r\" has \"a\"");
     let error = load(&format!("{LEAST}{link}{route}prefix = \"+49\"\n")).unwrap_err();
