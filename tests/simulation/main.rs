@@ -10,18 +10,20 @@
 //! | `by_hand` | messages that no simulated card sends |
 //! | `crashes` | all of it at random, with crashes |
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod by_hand;
 mod crashes;
 mod devices;
 mod flow;
 mod network;
-mod scene;
 mod storage;
 
 use std::collections::BTreeMap;
 
 use airwrite::card::{End, WriteId, WriteState};
-use scene::Scene;
+use common::scene::Scene;
 
 const EFFECTIVE: WriteState = WriteState::Ended(End::Effective);
 const ROLLED_BACK: WriteState = WriteState::Ended(End::RolledBack);
