@@ -69,6 +69,17 @@ impl HandCard {
         command_user_data(&self.packet_at(cntr, spi1, message))
     }
 
+    /// A message of its own under another TAR than it should have.
+    pub(crate) fn message_under(&self, tar: Tar, cntr: u64, message: &Message) -> Vec<u8> {
+        let (spi1, cntr) = (Spi1::CC_CIPHERED_HIGHER, Cntr::try_from(cntr).unwrap());
+        let header = CommandHeader::new(spi1, Spi2::NO_POR, &self.keys, tar, cntr);
+        command_user_data(&command::seal(&header, &self.keys, &message.to_der().unwrap()).unwrap())
+    }
+
+    pub(crate) fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
     /// The same, from CPL on.
     pub(crate) fn packet_at(&self, cntr: u64, spi1: Spi1, message: &Message) -> Vec<u8> {
         let cntr = Cntr::try_from(cntr).unwrap();

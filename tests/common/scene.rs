@@ -71,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     /// More cards in devices, after those of the sample: as the test makes them of the sample.
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
+    /// What is other than usual in the link's configuration.
+    pub(crate) link: LinkConfig,
     /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
     pub(crate) by_hand: bool,
 }
@@ -86,6 +88,7 @@ impl Setup {
             timers: Timers::default(),
             profile: profile(),
             more: |_| Vec::new(),
+            link: LinkConfig::default(),
             by_hand: false,
         }
     }
@@ -102,6 +105,7 @@ pub(crate) struct Scene {
     clock: Arc<dyn Clock>,
     timers: Timers,
     profile: Profile,
+    link: LinkConfig,
 }
 
 impl Scene {
@@ -111,7 +115,7 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand } = setup;
+        let Setup { cards, targets, seed, smsc, timers, profile, more, link, by_hand } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
@@ -142,8 +146,8 @@ impl Scene {
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let gateway = start(&line, &store, &clock, &rng, &timers, &profile).await;
-        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile }
+        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &link).await;
+        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, link }
     }
 
     /// The operator's end of the gateway's next connection.
@@ -199,8 +203,8 @@ impl Scene {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let Self { line, store, clock, rng, timers, profile, .. } = self;
-        self.gateway = start(line, store, clock, rng, timers, profile).await;
+        let Self { line, store, clock, rng, timers, profile, link, .. } = self;
+        self.gateway = start(line, store, clock, rng, timers, profile, link).await;
     }
 
     pub(crate) fn owner() -> Owner {
@@ -336,6 +340,7 @@ async fn start(
     rng: &Arc<SeededRng>,
     timers: &Timers,
     profile: &Profile,
+    link: &LinkConfig,
 ) -> Gateway {
     let link = LinkConfig {
         name: "smsc".into(),
@@ -343,7 +348,7 @@ async fn start(
         system_id: "airwrite".into(),
         password: "secret".into(),
         source: SourceConfig { digits: CardSpec::SHORT_CODE.into(), ..SourceConfig::default() },
-        ..LinkConfig::default()
+        ..link.clone()
     };
     let route = RouteConfig { name: "all".into(), owner: None, prefix: String::new(), link: "smsc".into() };
     let config = GatewayConfig {
