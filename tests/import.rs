@@ -289,7 +289,7 @@ async fn a_card_is_there_with_all_that_finds_it() {
     assert_eq!((&card.preset, &card.current), (&row.preset, &row.preset));
     let counter = &card.counters[0];
     assert_eq!((counter.scope.as_str(), counter.last, counter.epoch), ("*", 499, 3));
-    assert_eq!(counter.next(3).unwrap().get(), 500);
+    assert_eq!(counter.next().unwrap().get(), 500);
 
     for claim in [keys::Claim::Imsi(preset.imsi), keys::Claim::Msisdn(preset.msisdn)] {
         let claim = store.get_one(claim.key()).await.unwrap().value.unwrap();

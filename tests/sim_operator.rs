@@ -173,6 +173,7 @@ impl Bench {
                         self.input(Input::Answered(delivery, Some(status)));
                         return Some(hear(&sm));
                     }
+                    Output::Cut { .. } => panic!("no faults were planned"),
                 }
             }
             self.now_ms = self.operator.next_deadline().filter(|due| *due <= until)?;

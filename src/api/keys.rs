@@ -72,6 +72,7 @@ pub async fn create_key(
         created: clock.now_ms(),
         revoked: false,
         name: name.to_owned(),
+        scopes: Vec::new(),
     };
     let at = keys::api_key(&text(&key.id)?);
     let mut commit = Commit::new();

@@ -262,6 +262,10 @@ mod tests {
             seq: 4,
             written_at: Some(1_769_860_801_000),
             ended_at: None,
+            bearer: None,
+            retry_of: None,
+            imei_verified: None,
+            profile: None,
         };
         let shown = json!({
             "id": "wrt_01010101010101010101010101010101",
@@ -291,7 +295,7 @@ mod tests {
         card.queue.push(WriteId::from_octets([1; 16]));
         let answered = BindingAck { tid: 1, result: BindingResult::Saved };
         let imei = "357805023984942".parse().unwrap();
-        card.binding = Some(Binding { imei, since: 0, mo_cntr: 1, answered });
+        card.binding = Some(Binding { imei, since: 0, mo_cntr: 1, answered: Some(answered) });
         let shown = json!({
             "id": "crd_02020202020202020202020202020202",
             "profile": "applet",

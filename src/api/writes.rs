@@ -85,6 +85,9 @@ impl From<OrderBody> for NewOrder {
             deadline: body.deadline.map(Timestamp::unix_ms),
             client_order_id: body.client_order_id.map(|id| id.0),
             require_bound: body.require_bound,
+            card: None,
+            bearer: None,
+            profile: None,
         }
     }
 }
@@ -122,6 +125,9 @@ impl From<OrderError> for Problem {
                 let detail = "This number belongs to another open write or to a subscription in effect.";
                 Self::new(Kind::TargetInUse, detail).at(field)
             }
+            OrderError::CardUnknown => Self::invalid("card", "a card of this owner"),
+            OrderError::OtherCard => Self::invalid("card", "the card that has reported the device"),
+            OrderError::Profile { expected } => Self::invalid("profile", expected),
             OrderError::QueueFull => Self::new(
                 Kind::CardQueueFull,
                 "As many writes wait for this device's card as may; order again when one has ended.",

@@ -1,11 +1,10 @@
 //! The card's own record: all that is known of it, and what follows from it for the indexes.
 
-use crate::applet::BindingAck;
-use crate::identity::{Eid, Iccid, Imei, Msisdn};
+use crate::identity::{Eid, Iccid, Msisdn};
 
 use super::{
-    Active, CardId, Counter, MoWindow, Notice, Outstanding, Owed, Owner, Subscription, Unsettled, WriteId,
-    WriteState,
+    Active, Bearer, Binding, CardId, Claimed, Counter, HeldBinding, MoWindow, Notice, Outstanding, Owed,
+    Owner, Purpose, Subscription, Timers, Unsettled, WriteId, WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -42,8 +41,12 @@ pub struct Card {
     pub counters: Vec<Counter>,
     /// Replay window over its own messages.
     pub mo: MoWindow,
-    /// The device it reported.
+    /// The device it is in.
     pub binding: Option<Binding>,
+    /// A binding that waits for a decision.
+    pub held: Option<HeldBinding>,
+    /// A device that was claimed without proof; the card is asked.
+    pub claimed: Option<Claimed>,
     /// The last transaction id used.
     pub last_tid: u32,
     /// The write it is busy with.
@@ -68,21 +71,15 @@ pub struct Card {
     pub resync: bool,
     /// When it was last asked for it, unix ms.
     pub resynced_at: u64,
+    /// Whether something else calls for asking it what it is.
+    pub ask: bool,
+    /// When it was last asked, unix ms.
+    pub asked_at: u64,
+    /// Whether the store was restored from an older copy and the card has not been asked since: what it reports on its
+    /// own may be a repetition that the copy does not know, so that it changes nothing before.
+    pub restored: bool,
     /// Sequence of the last entry in its timeline.
     pub seq: u64,
-}
-
-/// The relation device ↔ card, as the card reported it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// The device.
-    pub imei: Imei,
-    /// Since when, unix ms.
-    pub since: u64,
-    /// MO counter of the request that made it; a binding changes only by a newer one.
-    pub mo_cntr: u64,
-    /// How the request was answered.
-    pub answered: BindingAck,
 }
 
 impl Card {
@@ -102,6 +99,8 @@ impl Card {
             counters: Vec::new(),
             mo: MoWindow::default(),
             binding: None,
+            held: None,
+            claimed: None,
             last_tid: 0,
             active: None,
             queue: Vec::new(),
@@ -114,6 +113,9 @@ impl Card {
             repeated_at: 0,
             resync: false,
             resynced_at: 0,
+            ask: false,
+            asked_at: 0,
+            restored: false,
             seq: 0,
         }
     }
@@ -151,37 +153,46 @@ impl Card {
         let write = self.active.as_ref().map(|active| {
             let deadline = active.order.deadline;
             let give_up = deadline + timers.give_up_s * 1000;
+            let on_site = active.bearer == Bearer::Relay;
+            // A poll on site gives way to one over the air.
+            let free = packet.is_none_or(|p| p.bearer == Bearer::Relay && p.purpose == Purpose::Poll);
             match active.state {
-                // A card without a number is written on site: only the deadline matters here.
-                WriteState::Queued if packet.is_none() && self.current.is_some() => {
+                WriteState::Queued if packet.is_none() && !on_site && self.current.is_some() => {
                     active.not_before.min(deadline)
                 }
-                WriteState::Queued | WriteState::Sealed => deadline,
+                // On site it is begun when it is read: only the deadline matters here.
+                WriteState::Queued | WriteState::Sealed | WriteState::OnSite => deadline,
                 // What is still in a lane then is not handed over any more.
                 WriteState::Sent if self.in_lane() => deadline,
-                WriteState::Written if packet.is_none() && active.hold.is_none() => {
-                    active.not_before.min(give_up)
-                }
+                WriteState::Written if free && active.hold.is_none() => active.not_before.min(give_up),
+                WriteState::Unknown if free && on_site => active.not_before.min(give_up),
                 _ => give_up,
             }
         });
         // The next write of the queue begins by the clock, so that a crash in between is repaired by it.
         let next = (self.active.is_none() && !self.queue.is_empty()).then_some(0);
-        legs.filter_map(super::Leg::due).chain(low).chain(write).chain(next).chain(self.resync_at()).min()
+        legs.filter_map(super::Leg::due)
+            .chain(low)
+            .chain(write)
+            .chain(next)
+            .chain(self.question_at(timers))
+            .min()
     }
 
     fn in_lane(&self) -> bool {
         self.outstanding.iter().flat_map(|packet| &packet.legs).any(|leg| leg.in_lane().is_some())
     }
 
-    /// When the card is asked for its MO counter, unix ms, where it must be and nothing else has its turn.
-    pub(super) fn resync_at(&self) -> Option<u64> {
+    /// When the card is asked for more than its active write calls for, unix ms, where nothing else has its turn.
+    pub(super) fn question_at(&self, timers: &Timers) -> Option<u64> {
         let free = self.outstanding.is_none()
             && self.current.is_some()
             && match &self.active {
                 Some(active) => active.state == WriteState::Written,
                 None => self.queue.is_empty(),
             };
-        (self.resync && free).then_some(self.resynced_at + RESYNC_MS)
+        let resync = (self.resync && free).then_some(self.resynced_at + RESYNC_MS);
+        let ask = (self.ask && free).then_some(self.asked_at + timers.wake_s * 1000);
+        resync.into_iter().chain(ask).min()
     }
 }

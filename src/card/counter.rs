@@ -24,10 +24,19 @@ pub struct Counter {
 impl Counter {
     /// The next CNTR, or `None` when the counter is used up: FFFFFFFFFF blocks the card and is never issued.
     #[must_use]
-    pub fn next(&self, epoch: u64) -> Option<Cntr> {
-        let gap = if self.epoch < epoch && self.last > 0 { RESTORE_GAP } else { 0 };
-        let next = self.last.checked_add(1)?.checked_add(gap)?;
+    pub fn next(&self) -> Option<Cntr> {
+        let next = self.last.checked_add(1)?;
         Cntr::try_from(next).ok().filter(|cntr| *cntr != Cntr::MAX)
+    }
+
+    /// Enters `epoch`: where an older one had issued any, those that the restored copy does not know are skipped.
+    pub fn catch_up(&mut self, epoch: u64) {
+        if self.epoch < epoch {
+            self.epoch = epoch;
+            if self.last > 0 {
+                self.last = self.last.saturating_add(RESTORE_GAP);
+            }
+        }
     }
 }
 
@@ -94,12 +103,19 @@ mod tests {
 
     #[test]
     fn a_counter_starts_at_its_floor_jumps_after_a_restore_and_ends_before_the_last() {
-        let counter = |last, epoch| Counter { scope: "*".into(), last, epoch };
-        assert_eq!(counter(0, 1).next(1), Cntr::try_from(1).ok());
-        assert_eq!(counter(41, 1).next(1), Cntr::try_from(42).ok());
-        assert_eq!(counter(41, 1).next(2), Cntr::try_from(42 + RESTORE_GAP).ok());
-        assert_eq!(counter(0xFF_FFFF_FFFD, 1).next(1), Cntr::try_from(0xFF_FFFF_FFFE).ok());
-        assert_eq!(counter(0xFF_FFFF_FFFE, 1).next(1), None);
+        let next = |last, epoch| {
+            let mut counter = Counter { scope: "*".into(), last, epoch: 1 };
+            counter.catch_up(epoch);
+            counter.catch_up(epoch);
+            counter.next()
+        };
+        assert_eq!(next(0, 1), Cntr::try_from(1).ok());
+        assert_eq!(next(0, 2), Cntr::try_from(1).ok());
+        assert_eq!(next(41, 1), Cntr::try_from(42).ok());
+        assert_eq!(next(41, 2), Cntr::try_from(42 + RESTORE_GAP).ok());
+        assert_eq!(next(0xFF_FFFF_FFFD, 1), Cntr::try_from(0xFF_FFFF_FFFE).ok());
+        assert_eq!(next(0xFF_FFFF_FFFE, 1), None);
+        assert_eq!(next(u64::MAX, 2), None);
     }
 
     #[test]

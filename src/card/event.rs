@@ -1,10 +1,10 @@
-//! What can happen to a card, and what follows from it.
+//! What can happen to a card.
 
-use crate::applet::{BindingRequest, Message, PollAnswer, WriteResult};
-use crate::identity::{Imei, Msisdn};
-use crate::ota::{Cntr, Rsc, Spi1, Spi2, Tar};
+use crate::applet::{BindingRequest, PollAnswer, WriteResult};
+use crate::identity::{Eid, Imei, Msisdn};
+use crate::ota::{Cntr, Rsc};
 
-use super::{Active, Card, CardId, End, Order, Profile, Subscription, Timers, WriteId, WriteState};
+use super::{CardId, End, Order, Profile, Subscription, Timers, WriteId};
 
 /// What the rules of a card depend on besides the card.
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +33,69 @@ pub enum Event {
         /// What it says.
         message: FromCard,
     },
+    /// Somebody who cannot prove it says that the card is in a device.
+    Claim {
+        /// The device.
+        imei: Imei,
+        /// The number it came from.
+        from: Option<Msisdn>,
+        /// How it was said.
+        source: ClaimSource,
+    },
+    /// Somebody who cannot prove it says what became of a write.
+    PlainResult {
+        /// What was said.
+        result: WriteResult,
+        /// The number it came from.
+        from: Option<Msisdn>,
+    },
+    /// The business platform says which device the card is in; it is trusted for what is its own.
+    Supplied {
+        /// The device.
+        imei: Imei,
+        /// What is stored of it.
+        device: DeviceView,
+    },
+    /// An operator decides about the binding that is held.
+    DecideBinding {
+        /// Whether it takes effect.
+        accept: bool,
+        /// What is stored of the device of [`HeldBinding`](super::HeldBinding).
+        device: DeviceView,
+    },
+    /// An operator decides about a write that is held.
+    DecideWrite {
+        /// The write.
+        id: WriteId,
+        /// Whether it counts as effective.
+        accept: bool,
+    },
     /// The device that the card reported has been bound to another card.
     DeviceMoved {
         /// The device.
         imei: Imei,
-        /// Where it is now.
+        /// Where it was bound to.
         to: CardId,
+        /// What is stored of it now: it may be back.
+        device: DeviceView,
     },
-    /// A response packet that was opened at the level the stored command asked for.
+    /// Another card reported this card's device; the binding was left as it is.
+    Contested {
+        /// The device.
+        imei: Imei,
+        /// The other card.
+        by: CardId,
+    },
+    /// The business platform reads what it is to bring to the card on site.
+    Export {
+        /// The write.
+        id: WriteId,
+    },
+    /// The state of the card is asked for.
+    Poll,
+    /// The network says that the card can be reached again.
+    Alert,
+    /// A response packet that was opened at the level the stored command asked for, over a link or on site.
     Response {
         /// CNTR of the command it answers.
         cntr: Cntr,
@@ -48,11 +103,19 @@ pub enum Event {
         rsc: Rsc,
         /// The applet's answer, where the data could be read as one.
         data: ResponseData,
+        /// What is stored of the device that the answer to a poll names.
+        device: Option<DeviceView>,
     },
     /// Something that looks like an answer and proves nothing.
     Hint {
         /// What was seen.
         what: String,
+        /// The CNTR in it; 0 where the card could not read that of the command.
+        cntr: Option<Cntr>,
+        /// The response status code in it.
+        rsc: Option<Rsc>,
+        /// The number it came from; none on site.
+        from: Option<Msisdn>,
     },
     /// A link has room: packets in the lane are about to be handed over.
     HandOut {
@@ -76,6 +139,8 @@ pub enum Event {
         to: Msisdn,
         /// Whether the message was delivered; otherwise it is lost.
         delivered: bool,
+        /// The failure cause that the card's own answer gave (TP-FCS, TS 23.040 §9.2.3.22), where the receipt says it.
+        fcs: Option<u8>,
     },
     /// Time has passed.
     Tick,
@@ -106,7 +171,21 @@ pub enum FromCard {
     Result(WriteResult),
 }
 
-/// What is stored of a device, at the moment a card reports it.
+/// How a claim was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimSource {
+    /// A binding request without security.
+    PlainDer {
+        /// The card's own sequence: the answer names it.
+        tid: u32,
+        /// The card it says it is.
+        eid: Eid,
+    },
+    /// The IMEI alone; no answer is expected.
+    RawImei,
+}
+
+/// What is stored of a device, at the moment an event names it.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceView {
     /// The card bound to it.
@@ -143,109 +222,4 @@ pub enum Submitted {
     },
     /// No answer, or the connection was lost.
     Unanswered,
-}
-
-/// What follows from an event: all of it is committed together, then the rest is done.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// The card afterwards.
-    pub card: Card,
-    /// Whether anything about the card changed.
-    pub changed: bool,
-    /// Packets to seal; their counters are already in the card.
-    pub seal: Vec<Seal>,
-    /// Writes that changed.
-    pub writes: Vec<WriteChange>,
-    /// What is to be told.
-    pub facts: Vec<Fact>,
-    /// The binding took effect: the device is this card's now, and its waiting writes are in the card's queue.
-    pub bound: Option<Bound>,
-    /// Target numbers that are free again.
-    pub freed: Vec<Subscription>,
-    /// Packets to hand to a link once the commit is durable, lowest CNTR first.
-    pub submissions: Vec<Submission>,
-    /// Why the event was refused, where the caller must be told.
-    pub refused: Option<Refused>,
-}
-
-/// A binding that took effect.
-#[derive(Debug, Clone)]
-pub struct Bound {
-    /// The device.
-    pub imei: Imei,
-    /// The card it was bound to before.
-    pub moved_from: Option<CardId>,
-    /// The device that this card was bound to before.
-    pub left: Option<Imei>,
-    /// The waiting writes that this card has taken over.
-    pub taken: Vec<WriteId>,
-}
-
-/// Why an event was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// As many writes wait for the card as may.
-    QueueFull,
-    /// The card has already written: it cannot be cancelled.
-    AlreadyWritten,
-    /// The card has no such open write.
-    NoSuchWrite,
-}
-
-/// A packet to seal.
-#[derive(Debug, Clone)]
-pub struct Seal {
-    /// Its CNTR.
-    pub cntr: Cntr,
-    /// Key set.
-    pub kvn: u8,
-    /// Security of the command.
-    pub spi1: Spi1,
-    /// What answer it asks.
-    pub spi2: Spi2,
-    /// The applet.
-    pub tar: Tar,
-    /// The clear message.
-    pub message: Message,
-}
-
-/// A sealed packet to hand over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Submission {
-    /// CNTR of the packet.
-    pub cntr: Cntr,
-    /// The number.
-    pub to: Msisdn,
-    /// Validity to ask for, seconds.
-    pub validity_s: u64,
-    /// Whether to ask for a delivery receipt.
-    pub receipt: bool,
-}
-
-/// A write that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteChange {
-    /// The write.
-    pub id: WriteId,
-    /// Its state.
-    pub state: WriteState,
-    /// Its event sequence.
-    pub seq: u32,
-    /// Why it ended or is held.
-    pub reason: Option<String>,
-    /// What else is shown of it, while it is the active one.
-    pub active: Option<Active>,
-}
-
-/// Something to be told: an entry of the card's timeline and an event for the owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    /// Its type (`binding.created`, `write.effective`, …).
-    pub kind: String,
-    /// Sequence in the card's timeline.
-    pub seq: u64,
-    /// The write and the event's sequence in it, where it is about one.
-    pub write: Option<(WriteId, u32)>,
-    /// More about it, in a line.
-    pub detail: String,
 }

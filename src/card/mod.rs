@@ -5,22 +5,22 @@
 
 mod aggregate;
 mod apply;
+mod binding;
 mod counter;
 mod event;
 mod ids;
 mod owner;
 mod packet;
 mod profile;
+mod step;
 mod subscription;
 mod write;
 
-pub use aggregate::{Binding, Card, QUEUE_MAX, UNSETTLED_MAX};
+pub use aggregate::{Card, QUEUE_MAX, UNSETTLED_MAX};
 pub use apply::apply;
+pub use binding::{Binding, Claimed, HeldBinding};
 pub use counter::{Counter, MoWindow, RESTORE_GAP, Replay, WINDOW};
-pub use event::{
-    Bound, DeviceView, Event, Fact, FromCard, Refused, ResponseData, Seal, Step, Submission, Submitted,
-    Terms, WriteChange,
-};
+pub use event::{ClaimSource, DeviceView, Event, FromCard, ResponseData, Submitted, Terms};
 pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
 pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
@@ -28,5 +28,6 @@ pub use profile::{
     BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
     WriteTerms,
 };
+pub use step::{Bound, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;
-pub use write::{Active, End, Hold, Order, Unsettled, WriteState};
+pub use write::{Active, Bearer, DEADLINE_PASSED, End, Hold, Order, Unsettled, WriteState};

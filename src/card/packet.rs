@@ -4,6 +4,8 @@ use crate::applet::{BindingAck, WriteStatus};
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
+use super::Bearer;
+
 /// What the outstanding packet is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -18,23 +20,28 @@ pub enum Purpose {
 pub struct Outstanding {
     /// What it is for.
     pub purpose: Purpose,
+    /// How it reaches the card.
+    pub bearer: Bearer,
     /// Its CNTR.
     pub cntr: Cntr,
-    /// Where it goes: one number, for a poll up to two.
+    /// Where it goes: one number, for a poll up to two; none on site.
     pub legs: Vec<Leg>,
     /// Whether octets went out more than once.
     pub repeated: bool,
-    /// When the card answered it, a poll, with "counter low" (RSC 02), unix ms.
+    /// When the card answered it without a verdict, unix ms: a poll with "counter low" (RSC 02), on site also any packet
+    /// with "the answer follows".
     pub low_at: Option<u64>,
     /// The binding that this packet acknowledges on its way.
     pub acknowledges: Option<BindingAck>,
 }
 
 impl Outstanding {
-    /// Whether any of its octets may have reached the SMSC.
+    /// Whether any of its octets may have reached the SMSC, or the business platform.
     #[must_use]
     pub fn left(&self) -> bool {
-        self.repeated || self.legs.iter().any(|leg| !matches!(leg.state, LegState::Ready { .. }))
+        self.bearer == Bearer::Relay
+            || self.repeated
+            || self.legs.iter().any(|leg| !matches!(leg.state, LegState::Ready { .. }))
     }
 }
 
@@ -52,6 +59,8 @@ pub struct Leg {
     pub state: LegState,
     /// Message id that the SMSC gave to the last part.
     pub message_id: String,
+    /// A receipt that came before the SMSC's own answer: whether it says delivered.
+    pub receipt: Option<bool>,
 }
 
 /// Where an attempt stands; times are unix ms.
@@ -89,7 +98,13 @@ impl Leg {
     /// A leg whose first attempt is ready now.
     #[must_use]
     pub fn new(to: Msisdn, now: u64) -> Self {
-        Self { to, attempt: 0, state: LegState::Ready { since: now }, message_id: String::new() }
+        Self {
+            to,
+            attempt: 0,
+            state: LegState::Ready { since: now },
+            message_id: String::new(),
+            receipt: None,
+        }
     }
 
     /// Its place in the lane, while it has one: kept until the SMSC has answered, so that a

@@ -111,8 +111,12 @@ pub struct Mo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
-    /// DER inside a secured packet.
+    /// DER inside a secured packet; nothing else is accepted.
     Secured,
+    /// DER without security.
+    Plain,
+    /// The IMEI alone: 8 octets (TS 24.008 §10.5.1.4), perhaps followed by a version in ASCII.
+    RawImei,
 }
 
 /// How the card's state is asked for (`[poll]`).

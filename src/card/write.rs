@@ -5,6 +5,9 @@ use crate::ota::Cntr;
 
 use super::{Subscription, WriteId};
 
+/// Why a write [expired](End::Expired).
+pub const DEADLINE_PASSED: &str = "deadline_passed";
+
 /// Where a write stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteState {
@@ -16,6 +19,8 @@ pub enum WriteState {
     Sealed,
     /// Handed to a link.
     Sent,
+    /// Handed to the business platform, which brings it to the card on site: stands for [`Self::Sent`].
+    OnSite,
     /// No answer that decides; a poll asks the card.
     Unknown,
     /// The card has written; not yet proved in effect.
@@ -43,11 +48,12 @@ pub enum End {
 
 impl WriteState {
     /// Every state with its name at the edges.
-    pub const NAMES: [(Self, &'static str); 12] = [
+    pub const NAMES: [(Self, &'static str); 13] = [
         (Self::Waiting, "waiting"),
         (Self::Queued, "queued"),
         (Self::Sealed, "sealed"),
         (Self::Sent, "sent"),
+        (Self::OnSite, "on_site"),
         (Self::Unknown, "unknown"),
         (Self::Written, "written"),
         (Self::Ended(End::Effective), "effective"),
@@ -77,6 +83,32 @@ impl WriteState {
     }
 }
 
+/// How packets of a write reach the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// Over a link, as short messages.
+    Sms,
+    /// Through the business platform, on site.
+    Relay,
+}
+
+impl Bearer {
+    /// The bearer's name at the edges.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// The bearer of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sms, Self::Relay].into_iter().find(|bearer| bearer.name() == name)
+    }
+}
+
 /// What was ordered for a card, as the card's aggregate needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -90,6 +122,8 @@ pub struct Order {
     pub deadline: u64,
     /// Sequence of the write's last event.
     pub seq: u32,
+    /// The bearer ordered; where none is, the card's current subscription decides when the write begins.
+    pub bearer: Option<Bearer>,
 }
 
 /// Why a `written` write waits for a decision.
@@ -116,15 +150,17 @@ pub struct Active {
     pub order: Order,
     /// Transaction id: kept across re-seals, never used for another write of the card.
     pub tid: u32,
+    /// How it reaches the card; it never changes.
+    pub bearer: Bearer,
     /// Where it stands.
     pub state: WriteState,
     /// Since when, unix ms.
     pub since: u64,
-    /// While it is queued: not sealed before. While it is written: not polled before. Unix ms.
+    /// While it is queued: not sealed before. While it is written, or unknown on site: not polled before. Unix ms.
     pub not_before: u64,
     /// The last CNTR under which it was sealed.
     pub cntr: Option<Cntr>,
-    /// Whether octets of it went to a link and no fence has ruled them out since: the card may still execute them.
+    /// Whether octets of it were handed out and no fence has ruled them out since: the card may still execute them.
     pub handed_out: bool,
     /// Whether the SMSC may have accepted any of those octets.
     pub accepted: bool,
@@ -136,6 +172,8 @@ pub struct Active {
     pub cancel: bool,
     /// Whether a decision is waited for.
     pub hold: Option<Hold>,
+    /// Whether the last that was heard of it is an error that anybody could have sent.
+    pub refused_in_clear: bool,
 }
 
 /// A write that ended `unresolved`: the card may still prove or disprove it.

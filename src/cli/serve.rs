@@ -49,6 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
         connector: Arc::new(TcpConnector),
+        lookup: None,
     };
     let metrics = Arc::new(ApiMetrics::default());
     let stop = CancellationToken::new();

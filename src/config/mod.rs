@@ -29,6 +29,12 @@ const FILE_OCTETS_MAX: u64 = 1024 * 1024;
 /// The profile of cards with the Airwrite applet, as `config/profiles/airwrite-applet.toml` has it.
 pub const APPLET_PROFILE: &str = include_str!("../../config/profiles/airwrite-applet.toml");
 
+/// The same applet where its own messages are DER without security.
+pub const APPLET_PLAIN_PROFILE: &str = include_str!("../../config/profiles/airwrite-applet-plain.toml");
+
+/// The same applet where it only tells its IMEI, without security.
+pub const APPLET_RAW_PROFILE: &str = include_str!("../../config/profiles/airwrite-applet-raw.toml");
+
 /// Everything that `airwrite` is told by its configuration, checked.
 #[derive(Debug)]
 pub struct Config {

@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::applet::BindingRequest;
 use crate::card::{
-    Bound, Card, CardId, DeviceView, End, Event, Fact, FromCard, Order, Refused, Step, Submission, WriteId,
-    WriteState, apply,
+    Bearer, Bound, Card, CardId, Contested, DeviceView, End, Event, Fact, FromCard, Order, Refused,
+    ResponseData, Step, Submission, WriteId, WriteState, apply,
 };
 use crate::identity::{Imei, Msisdn};
-use crate::ota::Cntr;
+use crate::ota::{Cntr, Rsc};
 use crate::store::records::{
     Device, IdempotencyKey, InboxRecord, RecordError, SealedParts, Write, decode_card, decode_device,
     decode_sealed_parts, decode_write, encode_card, encode_device, encode_idempotency, encode_inbox,
@@ -27,6 +27,9 @@ use super::changes::{TIMER_OF_CARD, TIMER_OF_WRITE, claimed_by, claims, fact_rec
 use super::job_writes::Writes;
 use super::render::{RenderError, render};
 
+/// The kind of the timeline's entries about what was posted back from a site.
+pub(super) const RELAYED: &str = "card.relayed";
+
 /// How often a job is applied again after it lost against a concurrent change.
 const TRIES: usize = 16;
 
@@ -35,6 +38,14 @@ const TRIES: usize = 16;
 pub(super) enum Input {
     /// An event that needs nothing else.
     Event(Event),
+    /// A response packet that was opened. Where it came from on site, `relayed` says all that was posted back.
+    Response { cntr: Cntr, rsc: Rsc, data: ResponseData, relayed: Option<String> },
+    /// What was posted back from a site without a response packet that could be opened.
+    Relayed { hint: Option<Hint>, relayed: String },
+    /// The business platform says which device the card is in.
+    Supplied { imei: Imei },
+    /// An operator decides about the binding that is held.
+    DecideBinding { accept: bool },
     /// A binding request: the device's record belongs to it.
     Binding { cntr: u64, digest: u64, from: Option<Msisdn>, request: BindingRequest },
     /// A write that was ordered for the device that this card is bound to.
@@ -45,6 +56,21 @@ pub(super) enum Input {
     Timer { key: Key },
     /// A consequence of what happened to another card.
     Inbox { key: Key, record: InboxRecord },
+}
+
+/// Something that looks like a response and proves nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Hint {
+    pub(super) what: String,
+    pub(super) cntr: Option<Cntr>,
+    pub(super) rsc: Option<Rsc>,
+}
+
+impl Hint {
+    pub(super) fn event(self, from: Option<Msisdn>) -> Event {
+        let Self { what, cntr, rsc } = self;
+        Event::Hint { what, cntr, rsc, from }
+    }
 }
 
 /// An order with what must be committed beside the card.
@@ -70,6 +96,8 @@ pub(super) struct Done {
     pub(super) refused: Option<Refused>,
     /// The write that the job was about, as it is now.
     pub(super) write: Option<Write>,
+    /// The card as it is now.
+    pub(super) card: Card,
 }
 
 /// Why a job came to nothing.
@@ -105,6 +133,11 @@ impl CardError {
     /// Whether the same may well succeed a moment later; otherwise only an operator can help.
     pub(super) const fn passes(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Contended | Self::Stopping)
+    }
+
+    /// Whether it is an answer to the caller, and no fault of anything.
+    const fn is_told(&self) -> bool {
+        matches!(self, Self::Moved | Self::Claimed(_) | Self::IdempotencyKey | Self::Stopping)
     }
 }
 
@@ -150,8 +183,10 @@ impl Gateway {
             };
             let Some(Job { card, input, reply }) = job else { return };
             let result = self.process(card, input).await;
-            if let Err(error) = &result {
-                tracing::warn!(%card, %error, "event of a card came to nothing");
+            match &result {
+                Err(error) if error.is_told() => tracing::debug!(%card, %error, "refused"),
+                Err(error) => tracing::warn!(%card, %error, "event of a card came to nothing"),
+                Ok(_) => {}
             }
             let _ = reply.send(result);
         }
@@ -178,7 +213,17 @@ impl Gateway {
             Input::Binding { request, .. } => (Some(request.imei), None),
             Input::Order(order) => (Some(order.write.imei), None),
             Input::Withdraw { write, .. } => (None, Some(*write)),
-            Input::Event(_) | Input::Timer { .. } | Input::Inbox { .. } => (None, None),
+            Input::Event(Event::DecideWrite { id, .. } | Event::Export { id }) => (None, Some(*id)),
+            Input::Supplied { imei } | Input::Inbox { record: InboxRecord::DeviceMoved { imei, .. }, .. } => {
+                (Some(*imei), None)
+            }
+            Input::Response { data: ResponseData::State(answer), .. } => (Some(answer.imei), None),
+            Input::Event(_)
+            | Input::Response { .. }
+            | Input::Relayed { .. }
+            | Input::DecideBinding { .. }
+            | Input::Timer { .. }
+            | Input::Inbox { .. } => (None, None),
         };
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
         wanted.extend(about_device.map(|imei| keys::device(imei.key())));
@@ -190,7 +235,13 @@ impl Gateway {
         let profile =
             self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
         let terms = self.terms(profile);
-        let device = guarded(read.value.get(2).and_then(Option::as_ref), decode_device)?;
+        let mut device = guarded(read.value.get(2).and_then(Option::as_ref), decode_device)?;
+        let mut seq = read.seq;
+        if let (Input::DecideBinding { .. }, Some(held)) = (input, &card.held) {
+            let read = store.get_one(keys::device(held.imei.key())).await?;
+            device = guarded(read.value.as_ref(), decode_device)?;
+            seq = seq.max(read.seq);
+        }
         let mut writes = Writes::default();
         let next = card.active.is_none().then(|| card.queue.first().copied()).flatten();
         let named = [about_write, card.active.as_ref().map(|active| active.order.id), next];
@@ -198,8 +249,31 @@ impl Gateway {
 
         // Apply.
         let mut reset_timer = false;
+        let mut relayed = None;
         let event = match input {
             Input::Event(event) => event.clone(),
+            Input::Response { cntr, rsc, data, relayed: posted } => {
+                relayed.clone_from(posted);
+                let device = match data {
+                    ResponseData::State(_) => {
+                        Some(self.view_device(device.as_ref(), &card, &mut writes).await?)
+                    }
+                    _ => None,
+                };
+                Event::Response { cntr: *cntr, rsc: *rsc, data: data.clone(), device }
+            }
+            Input::Relayed { hint, relayed: posted } => {
+                relayed = Some(posted.clone());
+                hint.clone().map_or(Event::Tick, |hint| hint.event(None))
+            }
+            Input::Supplied { imei } => {
+                let device = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                Event::Supplied { imei: *imei, device }
+            }
+            Input::DecideBinding { accept } => {
+                let device = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                Event::DecideBinding { accept: *accept, device }
+            }
             Input::Binding { cntr, digest, from, request } => {
                 let view = self.view_device(device.as_ref(), &card, &mut writes).await?;
                 let message = FromCard::Binding { request: request.clone(), device: view };
@@ -228,7 +302,12 @@ impl Gateway {
             }
             Input::Inbox { key, record: InboxRecord::DeviceMoved { imei, to } } => {
                 commit.delete(key.clone());
-                Event::DeviceMoved { imei: *imei, to: *to }
+                let device = self.view_device(device.as_ref(), &card, &mut writes).await?;
+                Event::DeviceMoved { imei: *imei, to: *to, device }
+            }
+            Input::Inbox { key, record: InboxRecord::Contested { imei, by } } => {
+                commit.delete(key.clone());
+                Event::Contested { imei: *imei, by: *by }
             }
         };
         let next = next.and_then(|id| writes.get(id)).map(Write::order);
@@ -237,17 +316,23 @@ impl Gateway {
             Input::Order(order) if step.refused.is_none() => Some(order),
             _ => None,
         };
+        if let Some(relayed) = relayed {
+            let write = card.active.as_ref().map(|active| active.order.id);
+            note(&mut step, RELAYED, write.map_or(relayed.clone(), |write| format!("{write}: {relayed}")));
+        }
         if !step.changed && commit.ops.is_empty() && order.is_none() {
             // "Nothing changed" is an answer too: what it rests on must be durable (I2).
-            store.durable(read.seq.max(writes.seq)).await?;
+            store.durable(seq.max(writes.seq)).await?;
             let write = about_write.and_then(|id| writes.get(id)).cloned();
-            return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write }));
+            return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write, card }));
         }
 
         // Seal.
         let card_keys = card_keys.as_deref().unwrap_or_default();
+        let mut unmade = Vec::new();
         for seal in &step.seal {
-            match render(&*self.0.world.vault, &card, card_keys, profile, seal).await {
+            let originator = self.originator(&step.card, seal.cntr);
+            match render(&*self.0.world.vault, &card, card_keys, profile, seal, now, originator).await {
                 Ok(parts) => {
                     let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
                     commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
@@ -256,13 +341,14 @@ impl Gateway {
                 // and its turn in the lane finds that out as a refusal.
                 Err(error) if error.is_final() => {
                     tracing::error!(card = %id, cntr = %seal.cntr, %error, "a packet cannot be made");
-                    step.card.seq += 1;
-                    let detail = format!("packet {} cannot be made: {error}", seal.cntr);
-                    let seq = step.card.seq;
-                    step.facts.push(Fact { kind: "card.hint".to_owned(), seq, write: None, detail });
+                    unmade.push(format!("packet {} cannot be made: {error}", seal.cntr));
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+
+        for detail in unmade {
+            note(&mut step, "card.hint", detail);
         }
 
         // Commit.
@@ -285,6 +371,11 @@ impl Gateway {
         writes.put(&mut commit);
         if let Some(bound) = &step.bound {
             self.put_binding(&mut commit, bound, device, id, now).await?;
+        }
+        if let Some(Contested { imei, card }) = step.contested {
+            let entry = keys::InboxEntry { card, seq: self.next_serial() };
+            let contested = InboxRecord::Contested { imei, by: id };
+            commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
         }
         for fact in step.facts.iter().cloned() {
             self.put_fact(&mut commit, &fact_record(fact, &step.card, now));
@@ -316,7 +407,7 @@ impl Gateway {
             Input::Order(order) => writes.get(order.write.id).cloned(),
             _ => about_write.and_then(|id| writes.get(id)).cloned(),
         };
-        Ok(Some(Done { submissions: step.submissions, refused: step.refused, write }))
+        Ok(Some(Done { submissions: step.submissions, refused: step.refused, write, card: step.card }))
     }
 
     /// What a card that reports a device must know of it.
@@ -330,7 +421,9 @@ impl Gateway {
         writes.read(self, device.waiting.iter().copied()).await?;
         let of_owner = |id: &WriteId| {
             let write = writes.get(*id).filter(|write| write.owner == card.owner)?;
-            (write.state == WriteState::Waiting).then(|| write.order())
+            let fits = write.profile.as_ref().is_none_or(|profile| *profile == card.profile)
+                && write.card.is_none_or(|named| named == card.id);
+            (write.state == WriteState::Waiting && fits).then(|| write.order())
         };
         Ok(DeviceView {
             card: device.card,
@@ -396,8 +489,24 @@ impl Gateway {
         for fact in &step.facts {
             inner.metrics.count_fact(&fact.kind);
             let write = fact.write.map(|(id, seq)| format!("{id}.{seq}")).unwrap_or_default();
-            tracing::debug!(card = %step.card.id, write, kind = %fact.kind, detail = %fact.detail, "fact");
+            let (card, kind, detail) = (step.card.id, &fact.kind, &fact.detail);
+            if is_news(kind) {
+                tracing::info!(%card, write, kind, detail, "fact");
+            } else {
+                tracing::debug!(%card, write, kind, detail, "fact");
+            }
         }
+    }
+
+    /// Who is named as the sender where a packet is exported: the number that the card will know the platform by.
+    fn originator(&self, card: &Card, cntr: Cntr) -> Option<(u8, String)> {
+        card.outstanding.as_ref().filter(|packet| packet.cntr == cntr && packet.bearer == Bearer::Relay)?;
+        let target = card.active.as_ref().map(|active| active.order.target.msisdn);
+        let number = target.or_else(|| card.numbers().into_iter().next())?;
+        let link = self.0.routes.link_of(&card.owner, &number)?;
+        let link = self.0.config.links.iter().find(|config| config.name == link)?;
+        let type_of_address = 0x80 | (link.source.ton & 0x07) << 4 | link.source.npi & 0x0F;
+        Some((type_of_address, link.source.digits.clone()))
     }
 
     pub(super) fn signal_lane(&self, route: &KeyText) {
@@ -436,6 +545,19 @@ impl Gateway {
         let read = self.0.world.store.get_one(keys::card(id)).await?;
         Ok((guarded(read.value.as_ref(), decode_card)?.map(|stored| stored.record), read.seq))
     }
+}
+
+/// Whether a fact is of the few that are told at the usual log level: bindings and the ends of writes.
+fn is_news(kind: &str) -> bool {
+    let state = kind.strip_prefix("write.").and_then(WriteState::from_name);
+    kind.starts_with("binding.") || state.is_some_and(WriteState::is_end)
+}
+
+/// Adds an entry of the gateway's own to what a step tells.
+fn note(step: &mut Step, kind: &str, detail: String) {
+    step.card.seq += 1;
+    step.changed = true;
+    step.facts.push(Fact { kind: kind.to_owned(), seq: step.card.seq, write: None, detail });
 }
 
 /// Puts a new write with its claims, its idempotency key and the timer of its deadline.

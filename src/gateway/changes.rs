@@ -1,6 +1,7 @@
 //! From what a step says to one commit: the card and everything that follows from it.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 
@@ -13,6 +14,7 @@ use crate::store::records::{
 use crate::store::{Commit, Key, Unguarded, keys};
 
 use super::Gateway;
+use super::cards::RELAYED;
 
 /// Shards of the timer space, so that several nodes can share the draining.
 pub(super) const TIMER_SHARDS: u8 = 16;
@@ -21,6 +23,8 @@ pub(super) const TIMER_SHARDS: u8 = 16;
 pub(super) const TIMER_OF_CARD: u8 = b'c';
 /// The deadline of a write that is not active.
 pub(super) const TIMER_OF_WRITE: u8 = b'w';
+/// A write that waits for its device: its card is looked up.
+pub(super) const TIMER_OF_LOOK_UP: u8 = b'l';
 
 /// The claims of a target (I10), each with the JSON field that names it.
 pub(super) fn claims(target: &Subscription) -> Vec<(&'static str, Key)> {
@@ -86,13 +90,18 @@ impl Gateway {
         }
     }
 
-    /// Puts a fact into the timeline of its card and into the outboxes of its owner.
+    /// Puts a fact into the timeline of its card and into the outboxes of its owner. What was posted back from a site is
+    /// kept, and not told: whoever posted it knows.
     pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord) {
         if let Some(card) = fact.card {
             let entry = keys::TimelineEntry { card, seq: fact.seq };
             commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
         }
-        for (endpoint, owner) in &self.0.outboxes {
+        if fact.kind == RELAYED {
+            return;
+        }
+        let outboxes = self.0.outboxes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (endpoint, owner) in outboxes.iter() {
             if *owner != fact.owner {
                 continue;
             }
@@ -116,6 +125,10 @@ impl Gateway {
             write.resent = active.resent;
             write.cancel = active.cancel;
             write.hold = active.hold;
+            write.bearer = Some(active.bearer);
+        }
+        if change.imei_verified.is_some() {
+            write.imei_verified = change.imei_verified;
         }
         if change.state == WriteState::Written && write.state != WriteState::Written {
             write.written_at = Some(now);

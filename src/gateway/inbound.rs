@@ -105,7 +105,7 @@ impl Gateway {
         let Some(to) = number(&sm.source) else { return Ok(Taken::Applied) };
         let message_id = receipt.message_id.to_str_lossy().into_owned();
         for Candidate { card, .. } in self.candidates(to).await? {
-            let event = Event::Receipt { message_id: message_id.clone(), to, delivered };
+            let event = Event::Receipt { message_id: message_id.clone(), to, delivered, fcs: None };
             self.on_card(card.id, Input::Event(event)).await?;
         }
         Ok(Taken::Applied)
@@ -243,7 +243,7 @@ impl Gateway {
                 Ok(Message::PollAnswer(answer)) => ResponseData::State(answer),
                 _ => ResponseData::None,
             };
-            let event = Event::Response { cntr: opened.cntr, rsc: opened.rsc, data };
+            let event = Event::Response { cntr: opened.cntr, rsc: opened.rsc, data, device: None };
             self.on_card(card.id, Input::Event(event)).await?;
             return Ok(Taken::Applied);
         }
@@ -251,14 +251,15 @@ impl Gateway {
             return Err(CardError::NoProfile(profile));
         }
         // In clear, or not to be opened: a hint for a card that has something outstanding, and nothing more (I7).
-        let what = match response::read_clear(packet) {
-            Ok(clear) => format!("PoR in clear: {}", clear.rsc),
-            Err(error) => format!("PoR that no key opens: {error}"),
+        let (what, cntr, rsc) = match response::read_clear(packet) {
+            Ok(clear) => (format!("PoR in clear: {}", clear.rsc), Some(clear.cntr), Some(clear.rsc)),
+            Err(error) => (format!("PoR that no key opens: {error}"), None, None),
         };
         for Candidate { card, .. } in
             candidates.iter().filter(|candidate| candidate.card.outstanding.is_some())
         {
-            self.on_card(card.id, Input::Event(Event::Hint { what: what.clone() })).await?;
+            let hint = Event::Hint { what: what.clone(), cntr, rsc, from: Some(from) };
+            self.on_card(card.id, Input::Event(hint)).await?;
         }
         Ok(Taken::Refused("stray.response", what))
     }

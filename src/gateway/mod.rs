@@ -4,6 +4,7 @@
 //! then the effects. The rest of this room brings events to the shards: `inbound` from the links, `dispatch` when
 //! a link has room, `timers` when time has come, `orders` from the HTTP API.
 
+mod bindings;
 mod cards;
 mod changes;
 mod dispatch;
@@ -12,21 +13,25 @@ mod inbound;
 mod inboxes;
 mod job_writes;
 mod lanes;
+mod lists;
+mod look_up;
 mod metrics;
+mod on_site;
 mod orders;
 mod part_sets;
 mod read;
+mod relay;
 mod render;
 mod routes;
 mod timers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,8 +42,12 @@ use crate::store::{KeyText, Scan, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
+pub use bindings::{DecisionError, DeviceInfo, PollError, SupplyError};
+pub use lists::{Stray, StrayCursor, StrayCursorError};
+pub use look_up::{CardLookup, LookupError};
 pub use metrics::Metrics;
-pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed};
+pub use on_site::{Export, ExportError, ExportPart, ResponsesError};
+pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed, RetryError};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
 pub use routes::RouteConfig;
 
@@ -64,6 +73,8 @@ pub struct World {
     pub rng: Arc<dyn Rng>,
     /// What connects to SMSCs.
     pub connector: Arc<dyn Connector>,
+    /// What knows the card of a device that no card has reported, where the business platform offers that.
+    pub lookup: Option<Arc<dyn CardLookup>>,
 }
 
 /// What a gateway is to do.
@@ -132,7 +143,9 @@ struct Inner {
     links: BTreeMap<String, Link>,
     routes: routes::Routes,
     /// Outboxes by endpoint, each with whose events it takes.
-    outboxes: Vec<(KeyText, Owner)>,
+    outboxes: RwLock<Arc<Vec<(KeyText, Owner)>>>,
+    /// Room for look-ups of cards under way.
+    look_ups: Arc<Semaphore>,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
@@ -163,10 +176,7 @@ impl Gateway {
     /// [`StartError::Config`] where a route names no link or a name cannot be a key; [`StartError::Store`].
     pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
         let routes = routes::Routes::new(&config)?;
-        let mut outboxes = Vec::new();
-        for endpoint in &config.endpoints {
-            outboxes.push((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
-        }
+        let outboxes = outboxes_of(&config.endpoints)?;
         let epoch = read_epoch(&*world.store).await?;
         let serial = last_serial(&world, &outboxes).await?;
         // Links start last: nothing is accepted before all else is known to work.
@@ -193,7 +203,8 @@ impl Gateway {
             shards,
             links,
             routes,
-            outboxes,
+            outboxes: RwLock::new(Arc::new(outboxes)),
+            look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
             closing: CancellationToken::new(),
             idle: CancellationToken::new(),
             killed,
@@ -238,6 +249,16 @@ impl Gateway {
     /// Drops every task at the await point where it stands, as a crash does; what is durable stays. For simulation.
     pub fn kill(&self) {
         self.0.killed.cancel();
+    }
+
+    /// From here on events are kept for these endpoints, instead of those of the configuration or of an earlier call.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] for a name that cannot be a key; then nothing changes.
+    pub fn set_endpoints(&self, endpoints: &[EndpointRef]) -> Result<(), StartError> {
+        let outboxes = Arc::new(outboxes_of(endpoints)?);
+        *self.0.outboxes.write().unwrap_or_else(PoisonError::into_inner) = outboxes;
+        Ok(())
     }
 
     /// What cannot serve at this moment; nothing where the gateway is ready.
@@ -330,6 +351,11 @@ async fn last_serial(world: &World, outboxes: &[(KeyText, Owner)]) -> Result<u64
         }
     }
     Ok(serial)
+}
+
+fn outboxes_of(endpoints: &[EndpointRef]) -> Result<Vec<(KeyText, Owner)>, StartError> {
+    let outbox = |endpoint: &EndpointRef| Ok((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
+    endpoints.iter().map(outbox).collect()
 }
 
 fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {

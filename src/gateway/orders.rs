@@ -2,14 +2,17 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::card::{End, Owner, Refused, Subscription, WriteId, WriteState};
+use crate::card::{
+    Bearer, Card, DEADLINE_PASSED, End, Owner, QUEUE_MAX, Refused, Subscription, WriteId, WriteState,
+};
 use crate::identity::Imei;
 use crate::store::records::{Device, IdempotencyKey, Write, decode_idempotency};
-use crate::store::{Commit, CommitError, Guarded, Key, KeyText, StoreError, keys};
+use crate::store::{Commit, CommitError, Guarded, Key, KeyText, StoreError, Unguarded, keys};
 
 use super::Gateway;
 use super::cards::{CardError, Done, Input, OrderInput, put_device, put_waiting, put_write};
-use super::changes::{claims, waiting_fact};
+use super::changes::{TIMER_OF_LOOK_UP, claims, timer, waiting_fact};
+use super::read::CardRef;
 
 /// Most writes that wait for one device.
 const WAITING_MAX: usize = 8;
@@ -33,6 +36,12 @@ pub struct NewOrder {
     pub client_order_id: Option<String>,
     /// Refuse an order for a device that no card has reported yet.
     pub require_bound: bool,
+    /// The card, where the business platform knows it: the device becomes this card's.
+    pub card: Option<CardRef>,
+    /// How the write is to reach the card; where absent, the card's current subscription decides.
+    pub bearer: Option<Bearer>,
+    /// The profile that the card must have.
+    pub profile: Option<String>,
 }
 
 /// What makes a repeated order the same order.
@@ -59,6 +68,18 @@ pub enum OrderError {
     /// No card of this owner has reported the device, and the order asks for one; or the device is another owner's.
     #[error("the device is not known")]
     DeviceUnknown,
+    /// The owner has no such card as the order names.
+    #[error("the card is not known")]
+    CardUnknown,
+    /// The order names another card than the one that has reported the device.
+    #[error("the device is bound to another card")]
+    OtherCard,
+    /// The card has another profile than the order names, or no such profile is configured.
+    #[error("profile: expected {expected}")]
+    Profile {
+        /// What was expected.
+        expected: String,
+    },
     /// The number belongs to another open write or to a card (I10).
     #[error("{field} belongs to another open write or to a card")]
     TargetInUse {
@@ -83,6 +104,26 @@ pub enum OrderError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why a write was not tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    /// The owner has no such write.
+    #[error("no such write")]
+    NotFound,
+    /// It has not ended, or it is effective.
+    #[error("the write is {}", .0.name())]
+    State(WriteState),
+    /// The new write was refused.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
+impl From<StoreError> for RetryError {
+    fn from(error: StoreError) -> Self {
+        Self::Order(error.into())
+    }
 }
 
 /// Why a write was not cancelled.
@@ -136,6 +177,46 @@ impl Gateway {
         order: NewOrder,
         idempotency: Option<Idempotency>,
     ) -> Result<Placed, OrderError> {
+        self.place(owner, order, None, idempotency).await
+    }
+
+    /// Orders an ended write again: a new write with the same contents, and the deadline that is usual from now on.
+    ///
+    /// # Errors
+    /// [`RetryError`].
+    pub async fn retry(
+        &self,
+        owner: &Owner,
+        id: WriteId,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Placed, RetryError> {
+        let write = self.write(owner, id).await?.ok_or(RetryError::NotFound)?;
+        if !write.state.is_end() || write.state == WriteState::Ended(End::Effective) {
+            return Err(RetryError::State(write.state));
+        }
+        let (device, _) = self.read_device(write.imei).await.map_err(OrderError::from)?;
+        let bound = device.is_some_and(|(_, device)| device.card.is_some());
+        let order = NewOrder {
+            imei: write.imei,
+            subscription: write.target,
+            deadline: None,
+            client_order_id: write.client_order_id,
+            require_bound: false,
+            // What has reported the device since counts more.
+            card: write.card.filter(|_| !bound).map(CardRef::Id),
+            bearer: write.bearer,
+            profile: write.profile,
+        };
+        Ok(self.place(owner, order, Some(id), idempotency).await?)
+    }
+
+    async fn place(
+        &self,
+        owner: &Owner,
+        order: NewOrder,
+        retry_of: Option<WriteId>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Placed, OrderError> {
         if self.0.closing.is_cancelled() {
             return Err(OrderError::Busy);
         }
@@ -157,7 +238,8 @@ impl Gateway {
             if deadline > now + DEADLINE_MAX_MS {
                 return Err(OrderError::Deadline { expected: "at most 400 days from now" });
             }
-            let write = self.new_write(owner, &order, deadline, now);
+            let mut write = self.new_write(owner, &order, deadline, now);
+            write.retry_of = retry_of;
             let idempotency = idempotency.as_ref().map(|(key, body_digest)| {
                 (key.clone(), IdempotencyKey { write: write.id, body_digest: *body_digest, at: now })
             });
@@ -182,12 +264,19 @@ impl Gateway {
         order: &NewOrder,
         input: OrderInput,
     ) -> Result<Option<Write>, OrderError> {
+        self.check_profile(order, None)?;
         let (device, _) = self.read_device(order.imei).await?;
+        let named = match &order.card {
+            Some(card) => Some(self.card(owner, card).await?.ok_or(OrderError::CardUnknown)?),
+            None => None,
+        };
         if let Some(card) = device.as_ref().and_then(|(_, device)| device.card) {
             let (record, _) = self.read_card(card).await?;
-            if record.is_none_or(|record| record.owner != *owner) {
-                return Err(OrderError::DeviceUnknown);
+            let record = record.filter(|record| record.owner == *owner).ok_or(OrderError::DeviceUnknown)?;
+            if named.is_some_and(|named| named.id != card) {
+                return Err(OrderError::OtherCard);
             }
+            self.check_profile(order, Some(&record))?;
             return match self.on_card(card, Input::Order(Box::new(input))).await {
                 Ok(Done { refused: Some(Refused::QueueFull), .. }) => Err(OrderError::QueueFull),
                 Ok(done) => Ok(done.write),
@@ -195,10 +284,40 @@ impl Gateway {
                 Err(error) => Err(error.into()),
             };
         }
-        if order.require_bound {
-            return Err(OrderError::DeviceUnknown);
+        let Some(named) = named else {
+            if order.require_bound {
+                return Err(OrderError::DeviceUnknown);
+            }
+            return self.put_waiting(owner, order, input, device).await;
+        };
+        self.check_profile(order, Some(&named))?;
+        if named.queue.len() >= QUEUE_MAX {
+            return Err(OrderError::QueueFull);
         }
-        self.put_waiting(owner, order, input, device).await
+        let input = OrderInput { write: Write { card: Some(named.id), ..input.write }, ..input };
+        let Some(write) = self.put_waiting(owner, order, input, device).await? else { return Ok(None) };
+        // Durable: what fails from here on is made up for by the write's timer.
+        if let Err(error) = self.give_named_card(&write).await {
+            tracing::warn!(write = %write.id, %error, "the card of an order could not be brought to its device yet");
+        }
+        let (now, seq) = self.read_write(write.id).await?;
+        self.0.world.store.durable(seq).await?;
+        Ok(Some(now.map_or(write, |(_, write)| write)))
+    }
+
+    /// The profile that the order names must be there, and be that of the card where one is known.
+    fn check_profile(&self, order: &NewOrder, card: Option<&Card>) -> Result<(), OrderError> {
+        let Some(name) = &order.profile else { return Ok(()) };
+        let expected = match card {
+            Some(card) if card.profile == *name => return Ok(()),
+            Some(card) => format!("that of the card, {}", card.profile),
+            None if self.profile(name).is_some() => return Ok(()),
+            None => {
+                let known: Vec<&str> = self.0.config.profiles.keys().map(String::as_str).collect();
+                format!("a configured profile: {}", known.join(", "))
+            }
+        };
+        Err(OrderError::Profile { expected })
     }
 
     /// Stores an order for a device that no card has reported yet.
@@ -219,13 +338,18 @@ impl Gateway {
         input.write.seq = 1;
         let mut commit = Commit::new();
         let claimed = put_waiting(&mut commit, &input);
+        let look_up_at = self.look_up_at(&input.write);
+        if let Some(at) = look_up_at {
+            let look_up = timer(input.write.id.octets(), at);
+            commit.put(look_up, Unguarded::encode(&[TIMER_OF_LOOK_UP]));
+        }
         put_device(&mut commit, version, &device);
         self.put_fact(&mut commit, &waiting_fact(&input.write, "write.accepted", owner, order.imei, now));
         match self.0.world.store.commit(commit).await {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
                 self.0.outbox.notify_one();
-                self.signal_timer(input.write.deadline);
+                self.signal_timer(look_up_at.unwrap_or(input.write.deadline));
                 Ok(Some(input.write))
             }
             Err(CommitError::Conflict(key)) => match claimed.into_iter().find(|(_, claim)| *claim == key) {
@@ -273,6 +397,10 @@ impl Gateway {
             seq: 0,
             written_at: None,
             ended_at: None,
+            bearer: order.bearer,
+            retry_of: None,
+            imei_verified: None,
+            profile: order.profile.clone(),
         }
     }
 
@@ -303,7 +431,8 @@ impl Gateway {
                 self.0.world.store.durable(seq).await?;
                 return Ok(Some(write));
             }
-            if let Some(card) = write.card {
+            // While it waits, the card is only the one that its order names.
+            if let Some(card) = write.card.filter(|_| write.state != WriteState::Waiting) {
                 let done = self.on_card(card, Input::Withdraw { write: id, end }).await?;
                 return match done.refused {
                     Some(Refused::AlreadyWritten) if end == End::Cancelled => {
@@ -332,6 +461,9 @@ impl Gateway {
         write.seq += 1;
         write.updated = now;
         write.ended_at = Some(now);
+        if end == End::Expired {
+            write.reason = Some(DEADLINE_PASSED.to_owned());
+        }
         let mut commit = Commit::new();
         commit.expect_version(keys::write(write.id), version);
         put_write(&mut commit, version, &write);

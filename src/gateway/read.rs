@@ -190,7 +190,7 @@ fn write_of(key: &Key, value: &[u8]) -> Result<Write, StoreError> {
 }
 
 /// A record that cannot be read is a fault of the store.
-fn unreadable(error: CardError) -> StoreError {
+pub(super) fn unreadable(error: CardError) -> StoreError {
     match error {
         CardError::Store(error) => error,
         error => StoreError::Io(error.to_string()),

@@ -26,13 +26,16 @@ impl RenderError {
     }
 }
 
-/// Seals one packet and cuts it into whole TP-UDs of at most 140 octets.
+/// Seals one packet at `now` (unix ms) and cuts it into whole TP-UDs of at most 140 octets. `originator` is the type of
+/// address and the number that an export names as the sender.
 pub(super) async fn render(
     vault: &dyn Vault,
     card: &Card,
     keys: &[u8],
     profile: &Profile,
     seal: &Seal,
+    now: u64,
+    originator: Option<(u8, String)>,
 ) -> Result<SealedParts, RenderError> {
     let data = seal.message.to_der()?;
     let request =
@@ -44,7 +47,8 @@ pub(super) async fn render(
     if parts.len() > usize::from(limit) {
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
-    Ok(SealedParts { kvn: seal.kvn, spi1: seal.spi1.0, spi2: seal.spi2.0, tar: seal.tar.0, parts })
+    let (spi1, spi2, tar) = (seal.spi1.0, seal.spi2.0, seal.tar.0);
+    Ok(SealedParts { kvn: seal.kvn, spi1, spi2, tar, parts, sealed_at: now, originator })
 }
 
 /// The reference follows the CNTR, so that no two open packets of a card share one.

@@ -67,6 +67,13 @@ impl Routes {
         self.0.iter().find(serves).map(|route| &route.name)
     }
 
+    /// The link that serves a number of this owner's card; where none does, any.
+    pub(super) fn link_of(&self, owner: &Owner, number: &Msisdn) -> Option<&str> {
+        let name = self.of(owner, number);
+        let serving = self.0.iter().find(|route| Some(&route.name) == name);
+        serving.or(self.0.first()).map(|route| route.link.as_str())
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = KeyText> {
         self.0.iter().map(|route| route.name.clone())
     }

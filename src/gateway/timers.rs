@@ -9,7 +9,7 @@ use crate::store::{Commit, Key, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
 use super::cards::{CardError, Input};
-use super::changes::{TIMER_OF_CARD, TIMER_SHARDS, timer};
+use super::changes::{TIMER_OF_CARD, TIMER_OF_LOOK_UP, TIMER_SHARDS, timer};
 use super::orders::CancelError;
 
 /// Timers read at once.
@@ -109,6 +109,11 @@ impl Gateway {
                     self.put_off(key, due, value).await;
                 }
             }
+        } else if Unguarded::decode(value) == Ok(&[TIMER_OF_LOOK_UP]) {
+            let write = WriteId::from_octets(due.id);
+            if let Err(error) = self.serve_look_up(key, write).await {
+                tracing::warn!(%write, %error, "the card of a write could not be looked up");
+            }
         } else {
             let write = WriteId::from_octets(due.id);
             match self.withdraw(write, End::Expired).await {
@@ -128,7 +133,8 @@ impl Gateway {
         self.move_timer(key, Some((later, value))).await;
     }
 
-    async fn move_timer(&self, key: &Key, to: Option<(Key, &[u8])>) {
+    /// Puts a timer off, or removes it.
+    pub(super) async fn move_timer(&self, key: &Key, to: Option<(Key, &[u8])>) {
         let mut commit = Commit::new();
         commit.delete(key.clone());
         if let Some((to, value)) = to {

@@ -6,7 +6,8 @@
 //! | [`card`] | a UICC in APDUs: files, USIM, toolkit, secured packets, write applet |
 //! | `terminal` | a device that drives its card and asks the network |
 //! | [`hlr`], [`milenage`] | subscribers, authentication vectors, who is attached where |
-//! | [`smsc`], `deliveries` | store and forward to cards, and to ESMEs: messages of cards, receipts |
+//! | [`smsc`], `deliveries`, `receipts` | store and forward to cards, and to ESMEs: messages of cards, receipts |
+//! | [`FaultPlan`], `faults` | what goes wrong, and how often it has |
 //! | [`operator`] | all of them on one clock, without I/O |
 //! | `shell`, `session` | the same on TCP or on any stream, started by [`start`] |
 //!
@@ -15,16 +16,23 @@
 
 pub mod card;
 mod deliveries;
+mod fault_plan;
+mod faults;
 pub mod hlr;
 pub mod milenage;
 pub mod operator;
+mod receipts;
 mod session;
 mod shell;
 pub mod smsc;
 mod terminal;
 
-pub use card::{AppletTiming, CardReport, CardSpec, Preset};
+pub use card::{AppletTiming, CardReport, CardSpec, MoDialect, Preset};
 pub use deliveries::{DeliveryId, EsmeId};
+pub use fault_plan::{
+    CardFaults, FaultPlan, FaultPlanError, LinkFaults, MoFaults, MtFaults, Percent, PercentError,
+    ReceiptFaults, SmscFaults, StatusWord, StatusWordError, WritePoint,
+};
 pub use hlr::OperatorSecret;
 pub use operator::{CardStatus, Latencies, OperatorConfig, Report};
 pub use shell::{EsmeAccount, SimConfig, SimHandle, Stopped, start};

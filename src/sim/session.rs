@@ -52,6 +52,7 @@ pub(super) async fn serve<S>(
         session: Session::new(session_config, now()),
         submits: BTreeMap::new(),
         last_token: 0,
+        cut: None,
     };
     let reason = server.run(stream, outputs, leave).await;
     tracing::debug!(esme = esme.0, %reason, "session ended");
@@ -68,6 +69,15 @@ struct Server<'a> {
     session: Session<DeliveryId>,
     submits: BTreeMap<u64, UnansweredSm>,
     last_token: u64,
+    cut: Option<Cut>,
+}
+
+/// How the connection is to be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    AtOnce,
+    /// In the middle of what is written next.
+    WithinPdu,
 }
 
 impl Server<'_> {
@@ -84,6 +94,9 @@ impl Server<'_> {
         let mut leave_by: Option<Instant> = None;
         loop {
             let closed = self.handle_events().await;
+            if closed.is_none() && self.cut_now(&mut stream).await {
+                continue;
+            }
             if !self.session.output().is_empty() {
                 let octets = self.session.output().split();
                 let written = tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(&octets)).await;
@@ -122,6 +135,24 @@ impl Server<'_> {
                 }
             }
         }
+    }
+
+    /// Cuts the connection if that is to be done now: not a word more, or half of what there is to say.
+    async fn cut_now<S>(&mut self, stream: &mut S) -> bool
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let octets = match self.cut {
+            Some(Cut::WithinPdu) if !self.session.output().is_empty() => self.session.output().split(),
+            Some(Cut::AtOnce) => BytesMut::new(),
+            Some(Cut::WithinPdu) | None => return false,
+        };
+        // It is to be lost, so losing it is no error.
+        let half = octets.get(..octets.len() / 2).unwrap_or_default();
+        let _ = tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(half)).await;
+        self.session.output().clear();
+        self.session.close(now(), CloseReason::ConnectionLost);
+        true
     }
 
     async fn handle_events(&mut self) -> Option<CloseReason> {
@@ -184,6 +215,9 @@ impl Server<'_> {
                     };
                     self.session.answer_sm(now(), unanswered, status, id);
                 }
+            }
+            Output::Cut { within_pdu, .. } => {
+                self.cut = Some(if within_pdu { Cut::WithinPdu } else { Cut::AtOnce });
             }
             Output::Deliver { delivery, sm, .. } => {
                 if let Err((_, delivery)) = self.session.send_sm(now(), &sm, delivery) {

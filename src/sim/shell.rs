@@ -80,6 +80,8 @@ pub(super) enum Request {
     Input(Input),
     /// A session has bound, and takes its outputs here.
     Bound(EsmeId, mpsc::Sender<Output>, Input),
+    /// A C-APDU for a card, and where its R-APDU goes.
+    Transmit(TerminalId, Vec<u8>, oneshot::Sender<Vec<u8>>),
     Snapshot(oneshot::Sender<Report>),
 }
 
@@ -196,6 +198,39 @@ impl SimHandle {
         self.send(Request::Input(Input::RefuseRefresh(terminal, times))).await
     }
 
+    /// Passes one C-APDU to the card in the `terminal`-th device, as a tool on a production line does by AT+CSIM, and gives
+    /// the R-APDU: data, SW1, SW2. 61xx is for the tool to fetch by GET RESPONSE (00 C0 00 00 xx); 91xx is the device's
+    /// affair: it serves the card's proactive commands, and after a REFRESH it resets the card and attaches as whoever
+    /// the card is then. Until a response has been fetched the device keeps its own commands back.
+    ///
+    /// A device that is off, or about to start again, is switched on first; without any sign of the card, or of a device
+    /// in that place, the answer is 6F00.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn transmit(&self, terminal: TerminalId, apdu: Vec<u8>) -> Result<Vec<u8>, Stopped> {
+        let (answer, response) = oneshot::channel();
+        self.send(Request::Transmit(terminal, apdu, answer)).await?;
+        response.await.map_err(|_| Stopped)
+    }
+
+    /// Resets the card in the `terminal`-th device, by switching that off and on.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn reset(&self, terminal: TerminalId) -> Result<(), Stopped> {
+        self.power_on([terminal]).await
+    }
+
+    /// Ends the plan of faults: from now on nothing more goes wrong, what is asleep or refused comes back at once, what
+    /// has no power or is late comes within the plan's times. Cards that are barred or silent stay so.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn heal(&self) -> Result<(), Stopped> {
+        self.send(Request::Input(Input::Heal)).await
+    }
+
     /// What everything is like now.
     ///
     /// # Errors
@@ -288,6 +323,10 @@ async fn own(
                 esmes.insert(esme, outputs);
                 operator.handle(clock.now_ms(), input);
             }
+            Request::Transmit(terminal, apdu, answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(operator.transmit(clock.now_ms(), terminal, &apdu));
+            }
             Request::Snapshot(answer) => {
                 operator.handle(clock.now_ms(), Input::Tick);
                 // Whoever asked may be gone.
@@ -295,8 +334,7 @@ async fn own(
             }
         }
         while let Some(output) = operator.poll_output() {
-            let (Output::SubmitAnswer { esme, .. } | Output::Deliver { esme, .. }) = &output;
-            let esme = *esme;
+            let esme = output.esme();
             // A session that does not take what it has room for is lost; its end gives back what it held.
             if esmes.get(&esme).is_some_and(|outputs| outputs.try_send(output).is_err()) {
                 esmes.remove(&esme);

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use chrono::DateTime;
 
 use crate::identity::Msisdn;
 use crate::sim::deliveries::{Deliveries, EsmeId, Recipient};
+use crate::sim::faults::{Fault, Faults};
+use crate::sim::receipts::{Spelling, receipt};
 use crate::smpp::{
-    Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, Tlvs,
-    tag, time,
+    Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, time,
 };
 
 /// Limits and waits of the message centre.
@@ -57,14 +57,14 @@ impl Default for SmscConfig {
 /// A message for a card.
 #[derive(Debug, Clone)]
 pub(super) struct Mt {
-    message_id: u64,
+    pub(super) message_id: u64,
     system_id: String,
     registered: RegisteredDelivery,
-    submitted_ms: u64,
+    pub(super) submitted_ms: u64,
     expires_ms: u64,
     attempts: u32,
     pub(super) source: Address,
-    destination: Address,
+    pub(super) destination: Address,
     pub(super) udhi: bool,
     pub(super) protocol_id: u8,
     pub(super) data_coding: u8,
@@ -154,8 +154,9 @@ impl Smsc {
         from: EsmeId,
         sm: &Sm,
         known: impl Fn(&Msisdn) -> bool,
+        faults: &mut Faults,
     ) -> Result<(String, Msisdn), CommandStatus> {
-        let taken = self.admit(now_ms, from, sm, known);
+        let taken = self.admit(now_ms, from, sm, known, faults);
         match taken {
             Ok(_) => self.totals.submits += 1,
             Err(_) => self.totals.refused += 1,
@@ -169,11 +170,20 @@ impl Smsc {
         from: EsmeId,
         sm: &Sm,
         known: impl Fn(&Msisdn) -> bool,
+        faults: &mut Faults,
     ) -> Result<(String, Msisdn), CommandStatus> {
-        // The place for faults of the message centre: refusals, lost and doubled messages.
         let system_id = self.deliveries.system_id(from).ok_or(CommandStatus::ESME_RINVBNDSTS)?.to_owned();
         if self.throttled(now_ms) {
             return Err(CommandStatus::ESME_RTHROTTLED);
+        }
+        for (fault, status) in [
+            (Fault::SubmitThrottled, CommandStatus::ESME_RTHROTTLED),
+            (Fault::SubmitQueueFull, CommandStatus::ESME_RMSGQFUL),
+            (Fault::SubmitSystemError, CommandStatus::ESME_RSYSERR),
+        ] {
+            if faults.strikes(fault) {
+                return Err(status);
+            }
         }
         let number: Msisdn = sm
             .destination
@@ -197,6 +207,9 @@ impl Smsc {
             time::relative_seconds(&sm.validity_period).ok_or(CommandStatus::ESME_RINVEXPIRY)? * 1000
         };
         self.last_message_id += 1;
+        if faults.strikes(Fault::SubmitLost) {
+            return Ok((message_id(self.last_message_id), number));
+        }
         self.mt_count += 1;
         self.mt.entry(number).or_default().push_back(Mt {
             message_id: self.last_message_id,
@@ -228,19 +241,39 @@ impl Smsc {
         false
     }
 
+    /// How many messages wait for a number.
+    pub(super) fn waiting(&self, number: &Msisdn) -> usize {
+        self.mt.get(number).map_or(0, VecDeque::len)
+    }
+
+    /// The first two messages of a number's queue change places.
+    pub(super) fn swap_first(&mut self, number: &Msisdn) {
+        if let Some(queue) = self.mt.get_mut(number)
+            && queue.len() > 1
+        {
+            queue.swap(0, 1);
+        }
+    }
+
     /// The message that is first in a number's queue; those before it that are out of time are given up.
-    pub(super) fn head(&mut self, now_ms: u64, number: &Msisdn) -> Option<&Mt> {
+    pub(super) fn head(&mut self, now_ms: u64, number: &Msisdn, faults: &mut Faults) -> Option<&Mt> {
         while self.mt.get(number)?.front()?.expires_ms <= now_ms {
-            self.end(now_ms, number, MessageState::EXPIRED);
+            self.end(now_ms, number, MessageState::EXPIRED, faults);
         }
         self.mt.get(number)?.front()
     }
 
     /// How the attempt with the head of a queue went. Gives the time of the next attempt, where there is one to make.
-    pub(super) fn attempted(&mut self, now_ms: u64, number: &Msisdn, attempt: Attempt) -> Option<u64> {
+    pub(super) fn attempted(
+        &mut self,
+        now_ms: u64,
+        number: &Msisdn,
+        attempt: Attempt,
+        faults: &mut Faults,
+    ) -> Option<u64> {
         match attempt {
-            Attempt::Delivered => self.end(now_ms, number, MessageState::DELIVERED),
-            Attempt::Refused => self.end(now_ms, number, MessageState::UNDELIVERABLE),
+            Attempt::Delivered => self.end(now_ms, number, MessageState::DELIVERED, faults),
+            Attempt::Refused => self.end(now_ms, number, MessageState::UNDELIVERABLE, faults),
             Attempt::Later => {
                 let head = self.mt.get_mut(number)?.front_mut()?;
                 head.attempts += 1;
@@ -251,8 +284,8 @@ impl Smsc {
         self.mt.contains_key(number).then_some(now_ms)
     }
 
-    /// Takes a message of a card; false where the queue is full.
-    pub(super) fn take_mo(&mut self, now_ms: u64, mo: Mo) -> bool {
+    /// Takes a message of a card; false where the queue is full. The card's next one takes about `mo_ms`.
+    pub(super) fn take_mo(&mut self, now_ms: u64, mo: Mo, mo_ms: u64, faults: &mut Faults) -> bool {
         let (Ok(source), Ok(destination), Ok(short_message)) = (
             Address::international(mo.source.as_str()),
             mo.destination.parse().map(|digits| Address { ton: 0, npi: 1, digits }),
@@ -273,12 +306,28 @@ impl Smsc {
             ..Sm::default()
         };
         self.totals.mo += 1;
-        self.deliveries.enqueue(now_ms, Recipient::ShortCode(mo.destination), sm);
+        if faults.strikes(Fault::MoLost) {
+            return true;
+        }
+        let longest_ms = faults.plan().mo.delay_ms;
+        let mut due_ms = now_ms;
+        if faults.strikes(Fault::MoReordered) {
+            due_ms += 2 * mo_ms;
+        }
+        if faults.strikes(Fault::MoDelayed) {
+            due_ms += faults.up_to(longest_ms);
+        }
+        let recipient = Recipient::ShortCode(mo.destination);
+        if faults.strikes(Fault::MoDuplicated) {
+            let later_ms = faults.up_to(longest_ms);
+            self.deliveries.enqueue(due_ms + later_ms, recipient.clone(), sm.clone());
+        }
+        self.deliveries.enqueue(due_ms, recipient, sm);
         true
     }
 
     /// Takes the head out of a queue and tells whoever asked.
-    fn end(&mut self, now_ms: u64, number: &Msisdn, state: MessageState) {
+    fn end(&mut self, now_ms: u64, number: &Msisdn, state: MessageState, faults: &mut Faults) {
         let Some(queue) = self.mt.get_mut(number) else { return };
         let head = queue.pop_front();
         if queue.is_empty() {
@@ -292,15 +341,34 @@ impl Smsc {
         } else {
             self.totals.undelivered += 1;
         }
-        let wanted = if delivered { mt.registered.on_success() } else { mt.registered.on_failure() };
-        if wanted {
-            let sm = receipt(&mt, now_ms, state);
-            self.deliveries.enqueue(now_ms, Recipient::SystemId(mt.system_id), sm);
+        self.report(now_ms, mt, state, faults);
+    }
+
+    /// The receipt, if one is wanted.
+    fn report(&mut self, now_ms: u64, mt: Mt, mut state: MessageState, faults: &mut Faults) {
+        if state == MessageState::DELIVERED
+            && mt.registered.on_success()
+            && faults.strikes(Fault::ReceiptNegative)
+        {
+            state = MessageState::UNDELIVERABLE;
         }
+        let success = state == MessageState::DELIVERED;
+        let wanted = if success { mt.registered.on_success() } else { mt.registered.on_failure() };
+        if !wanted || faults.strikes(Fault::ReceiptMissing) {
+            return;
+        }
+        let spelling = if faults.strikes(Fault::ReceiptSpelling) {
+            faults.pick(&Spelling::OTHERS).copied().unwrap_or_default()
+        } else {
+            Spelling::default()
+        };
+        let sm = receipt(&mt, now_ms, state, spelling);
+        self.deliveries.enqueue(now_ms, Recipient::SystemId(mt.system_id), sm);
     }
 }
 
-fn message_id(number: u64) -> String {
+/// The id as submit_sm_resp gives it.
+pub(super) fn message_id(number: u64) -> String {
     format!("{number:010}")
 }
 
@@ -309,169 +377,5 @@ pub(super) fn doubled(first_ms: u64, times: u32, max_ms: u64) -> u64 {
     first_ms.saturating_mul(1_u64.checked_shl(times.min(20)).unwrap_or(u64::MAX)).min(max_ms)
 }
 
-/// A delivery receipt (SMPP 3.4 appendix B): the text, and the same in TLVs.
-fn receipt(mt: &Mt, now_ms: u64, state: MessageState) -> Sm {
-    let id = message_id(mt.message_id);
-    let delivered = u8::from(state == MessageState::DELIVERED);
-    let text = format!(
-        "id:{id} sub:001 dlvrd:00{delivered} submit date:{} done date:{} stat:{} err:000 text:",
-        minute(mt.submitted_ms),
-        minute(now_ms),
-        state.text()
-    );
-    let mut c_id = id.into_bytes();
-    c_id.push(0);
-    let tlvs = Tlvs::default()
-        .with(tag::RECEIPTED_MESSAGE_ID, &c_id)
-        .and_then(|tlvs| tlvs.with(tag::MESSAGE_STATE, &[state.0]))
-        .unwrap_or_default();
-    Sm {
-        source: mt.destination,
-        destination: mt.source,
-        esm_class: EsmClass::DELIVERY_RECEIPT,
-        short_message: ShortMessage::try_from(Bytes::from(text)).unwrap_or_default(),
-        tlvs,
-        ..Sm::default()
-    }
-}
-
-/// `YYMMDDhhmm`, UTC.
-fn minute(ms: u64) -> String {
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
-    DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| at.format("%y%m%d%H%M").to_string())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::smpp::receipt;
-
-    const ESME: EsmeId = EsmeId(1);
-    const NUMBER: &str = "861064812345678";
-
-    fn smsc(config: SmscConfig) -> Smsc {
-        let mut smsc = Smsc::new(config);
-        smsc.deliveries.bound(0, ESME, "airwrite".into(), vec!["10690".into()], true);
-        smsc
-    }
-
-    fn sm(registered: RegisteredDelivery) -> Sm {
-        let source = Address { ton: 0, npi: 1, digits: "10690".parse().unwrap() };
-        let ud = ShortMessage::try_from(Bytes::from_static(&[2, 0x70, 0, 1])).unwrap();
-        Sm {
-            registered_delivery: registered,
-            validity_period: time::relative(60),
-            ..Sm::submit_ota(source, Address::international(NUMBER).unwrap(), ud)
-        }
-    }
-
-    fn submit(smsc: &mut Smsc, now_ms: u64, sm: &Sm) -> Result<String, CommandStatus> {
-        smsc.submit(now_ms, ESME, sm, |_| true).map(|(id, _)| id)
-    }
-
-    fn mo() -> Mo {
-        Mo {
-            source: NUMBER.parse().unwrap(),
-            destination: "10690".into(),
-            udhi: true,
-            protocol_id: 0x7F,
-            data_coding: 0xF6,
-            user_data: Bytes::from_static(&[2, 0x70, 0, 9]),
-        }
-    }
-
-    #[test]
-    fn a_delivered_message_gets_the_receipt_that_was_asked_for() {
-        let mut smsc = smsc(SmscConfig::default());
-        let number = NUMBER.parse().unwrap();
-        let id = submit(&mut smsc, 1_700_000_000_000, &sm(RegisteredDelivery::FINAL)).unwrap();
-        submit(&mut smsc, 1_700_000_000_000, &sm(RegisteredDelivery::NONE)).unwrap();
-        assert_eq!(smsc.head(1_700_000_000_000, &number).unwrap().user_data, &[2, 0x70, 0, 1][..]);
-        assert_eq!(smsc.attempted(1_700_000_001_000, &number, Attempt::Delivered), Some(1_700_000_001_000));
-        assert_eq!(smsc.attempted(1_700_000_002_000, &number, Attempt::Delivered), None);
-        let (at, _, sm) = smsc.deliveries.poll(1_700_000_002_000).unwrap();
-        assert_eq!(at, ESME);
-        let receipt = receipt::parse(&sm).unwrap();
-        assert_eq!(
-            (receipt.message_id.to_str_lossy().as_ref(), receipt.state),
-            (id.as_str(), MessageState::DELIVERED)
-        );
-        assert!(smsc.deliveries.poll(1_700_000_002_000).is_none());
-        assert_eq!((smsc.totals().submits, smsc.totals().delivered), (2, 2));
-    }
-
-    #[test]
-    fn attempts_space_out_and_end_with_the_validity() {
-        let mut smsc = smsc(SmscConfig::default());
-        let number = NUMBER.parse().unwrap();
-        submit(&mut smsc, 0, &sm(RegisteredDelivery::FINAL)).unwrap();
-        let mut now = 0;
-        let mut attempts = Vec::new();
-        while smsc.head(now, &number).is_some() {
-            attempts.push(now);
-            now = smsc.attempted(now, &number, Attempt::Later).unwrap();
-        }
-        assert_eq!((attempts, now), (vec![0, 5_000, 15_000, 35_000], 60_000));
-        let (_, _, sm) = smsc.deliveries.poll(now).unwrap();
-        assert_eq!(receipt::parse(&sm).unwrap().state, MessageState::EXPIRED);
-    }
-
-    #[test]
-    fn refusals_of_submit_sm() {
-        let mut smsc =
-            smsc(SmscConfig { submit_rate_max: Some(2), mt_queue_max: 3, ..SmscConfig::default() });
-        let good = sm(RegisteredDelivery::NONE);
-        assert_eq!(smsc.submit(0, ESME, &good, |_| false), Err(CommandStatus::ESME_RINVDSTADR));
-        assert!(submit(&mut smsc, 10, &good).is_ok());
-        assert_eq!(submit(&mut smsc, 999, &good), Err(CommandStatus::ESME_RTHROTTLED));
-        assert!(submit(&mut smsc, 1000, &good).is_ok());
-        assert!(submit(&mut smsc, 1000, &good).is_ok());
-        assert_eq!(submit(&mut smsc, 2000, &good), Err(CommandStatus::ESME_RMSGQFUL));
-        assert_eq!(smsc.submit(3000, EsmeId(9), &good, |_| true), Err(CommandStatus::ESME_RINVBNDSTS));
-        assert_eq!((smsc.totals().submits, smsc.totals().refused), (3, 4));
-    }
-
-    #[test]
-    fn a_message_of_a_card_stays_until_it_is_acknowledged() {
-        let mut smsc = smsc(SmscConfig::default());
-        assert!(smsc.take_mo(0, mo()));
-        let (_, id, _) = smsc.deliveries.poll(0).unwrap();
-        smsc.deliveries.answered(0, id, Some(CommandStatus::ESME_RX_T_APPN));
-        assert!(smsc.deliveries.poll(999).is_none());
-        assert_eq!(smsc.deliveries.next_deadline(999), Some(1000));
-        let (_, again, _) = smsc.deliveries.poll(1000).unwrap();
-        assert_eq!(again, id);
-        smsc.deliveries.unbound(1000, ESME);
-        assert!(smsc.deliveries.poll(10_000).is_none(), "nobody is there");
-        smsc.deliveries.bound(1001, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        let (at, _, sm) = smsc.deliveries.poll(1001).unwrap();
-        assert_eq!((at, sm.source.digits.to_str_lossy().as_ref()), (EsmeId(2), NUMBER));
-        smsc.deliveries.answered(10_000, id, Some(CommandStatus::ESME_ROK));
-        assert!(smsc.deliveries.poll(u64::MAX - 1).is_none());
-        assert_eq!((smsc.totals().mo_acknowledged, smsc.totals().mo_repeated), (1, 2));
-    }
-
-    #[test]
-    fn a_permanent_error_drops_the_message() {
-        let mut smsc = smsc(SmscConfig::default());
-        smsc.take_mo(0, mo());
-        let (_, id, _) = smsc.deliveries.poll(0).unwrap();
-        smsc.deliveries.answered(0, id, Some(CommandStatus::ESME_RINVDSTADR));
-        assert!(smsc.deliveries.poll(u64::MAX - 1).is_none());
-        assert_eq!(smsc.totals().mo_dropped, 1);
-    }
-
-    #[test]
-    fn a_session_gets_no_more_than_its_window_and_sessions_take_turns() {
-        let mut smsc = smsc(SmscConfig { deliver_window: 2, mo_queue_max: 5, ..SmscConfig::default() });
-        smsc.deliveries.bound(0, EsmeId(2), "airwrite".into(), vec!["10690".into()], true);
-        smsc.deliveries.bound(0, EsmeId(3), "airwrite".into(), vec!["10690".into()], false);
-        smsc.deliveries.bound(0, EsmeId(4), "other".into(), vec!["10691".into()], true);
-        for _ in 0..5 {
-            assert!(smsc.take_mo(0, mo()));
-        }
-        assert!(!smsc.take_mo(0, mo()), "the queue is full");
-        let at: Vec<_> = std::iter::from_fn(|| smsc.deliveries.poll(0)).map(|(at, ..)| at.0).collect();
-        assert_eq!(at, [1, 2, 1, 2]);
-    }
-}
+mod tests;

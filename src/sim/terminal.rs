@@ -9,6 +9,8 @@ use crate::identity::{Imei, Imsi};
 use crate::ota::comprehension_tlv::{find, put, put_ber, read_all, read_ber, tag, template};
 use crate::ota::tp::{DCS_8_BIT_CLASS_2, Deliver, PID_SIM_DATA_DOWNLOAD};
 use crate::sim::card::{Card, CardReport};
+use crate::sim::fault_plan::{StatusWord, WritePoint};
+use crate::sim::faults::{Fault, Trouble};
 use crate::sim::hlr::Vector;
 
 /// The AID of a USIM, as far as every card has it in common.
@@ -38,6 +40,8 @@ const NOT_UNDERSTOOD: &[u8] = &[0x32];
 /// Location status (TS 102 223 §8.27).
 const STATUS_NORMAL: u8 = 0x00;
 const STATUS_NONE: u8 = 0x02;
+/// What a slot answers that gets nothing out of its card: no precise diagnosis (TS 102 221 §10.2.1.5).
+const NO_CARD: StatusWord = StatusWord(0x6F00);
 /// A card that has that many proactive commands in a row is out of its mind.
 const FETCHES_MAX: usize = 64;
 
@@ -50,6 +54,10 @@ pub(super) enum Action {
     Submit(Vec<u8>),
     /// To be switched off and on again: the card asked for a reset.
     Restart,
+    /// To be switched on again some time: power was lost at this point of the card's write.
+    PowerLost(WritePoint),
+    /// To have a fault counted that has just happened.
+    Count(Fault),
 }
 
 /// How a message for the card was taken.
@@ -90,12 +98,21 @@ pub(super) struct Terminal {
     /// Octets of the command that the card has announced.
     announced: Option<u8>,
     sending: Option<CommandDetails>,
+    /// A tool is about to fetch a response; what the terminal sent now would cost it that response.
+    held: bool,
+    /// Where the card's write was last seen.
+    point: Option<WritePoint>,
+    trouble: Trouble,
     refresh_refusals: u32,
+    envelope_refusals: Option<(u32, StatusWord)>,
+    will_fall_silent: bool,
+    silent: bool,
     actions: VecDeque<Action>,
 }
 
 impl Terminal {
-    pub(super) const fn new(imei: Imei, card: Card) -> Self {
+    /// A terminal that is off. One that `will_fall_silent` does so once its card has accepted a write.
+    pub(super) fn new(imei: Imei, card: Card, will_fall_silent: bool) -> Self {
         Self {
             imei,
             card,
@@ -104,7 +121,13 @@ impl Terminal {
             wants_location: false,
             announced: None,
             sending: None,
+            held: false,
+            point: None,
+            trouble: Trouble::default(),
             refresh_refusals: 0,
+            envelope_refusals: None,
+            will_fall_silent,
+            silent: false,
             actions: VecDeque::new(),
         }
     }
@@ -126,6 +149,27 @@ impl Terminal {
         self.refresh_refusals = times;
     }
 
+    /// What may happen in the next step; what does not happen in it will not.
+    pub(super) fn expect(&mut self, trouble: Trouble) {
+        self.trouble = trouble;
+    }
+
+    /// Whatever the card or the terminal has been refusing, it does no more.
+    pub(super) fn heal(&mut self) {
+        self.refresh_refusals = 0;
+        self.envelope_refusals = None;
+    }
+
+    /// Whether this device never says a word once its card has accepted a write.
+    pub(super) const fn will_fall_silent(&self) -> bool {
+        self.will_fall_silent
+    }
+
+    /// Whether a tool is about to fetch a response.
+    pub(super) const fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// What is left to the network.
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -134,8 +178,12 @@ impl Terminal {
     /// Starts the card, tells it what the terminal can do, serves it, and asks to be attached.
     pub(super) fn power_on(&mut self) {
         self.power_off();
+        if self.silent {
+            return;
+        }
         self.on = true;
         self.card.reset();
+        self.watch_write();
         let mut profile = vec![0x80, 0x10, 0x00, 0x00, PROFILE.len() as u8];
         profile.extend(PROFILE);
         self.exchange(&profile);
@@ -150,11 +198,17 @@ impl Terminal {
         self.wants_location = false;
         self.announced = None;
         self.sending = None;
-        self.actions.clear();
+        self.held = false;
+        // What has happened has happened.
+        self.actions.retain(|action| matches!(action, Action::Count(_)));
     }
 
     /// The regular STATUS, by which the card gets a word in.
     pub(super) fn status(&mut self) {
+        // Whoever has not fetched by now will not.
+        if std::mem::take(&mut self.held) {
+            return;
+        }
         self.exchange(&[0x80, 0xF2, 0x00, 0x0C]);
         self.serve();
     }
@@ -206,6 +260,9 @@ impl Terminal {
         if !self.on || !self.in_service {
             return Taken::NotThere;
         }
+        if self.held {
+            return Taken::CardBusy;
+        }
         let for_card = Deliver::parse(tpdu)
             .is_ok_and(|deliver| deliver.pid == PID_SIM_DATA_DOWNLOAD && is_class_2(deliver.dcs));
         if !for_card {
@@ -217,6 +274,9 @@ impl Terminal {
         put(&mut objects, tag::SMS_TPDU, true, tpdu);
         // Data in the answer belong into the SMS-DELIVER-REPORT, and there they end.
         let (_, status) = self.envelope(template::SMS_PP_DOWNLOAD, &objects);
+        if !self.on {
+            return Taken::NotThere;
+        }
         self.serve();
         match status.to_be_bytes() {
             [0x90 | 0x91, _] => Taken::Acknowledged,
@@ -231,6 +291,24 @@ impl Terminal {
             self.respond(details, if taken { PERFORMED } else { NETWORK_UNABLE }, None);
             self.serve();
         }
+    }
+
+    /// One C-APDU of a tool that speaks to the card through this terminal, as by AT+CSIM. The R-APDU is handed out as it
+    /// is, 61xx and 91xx too; proactive commands are the terminal's own affair, after a response has been fetched.
+    pub(super) fn relay(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let (mut answer, status) = self.transmit(apdu);
+        answer.extend(status.to_be_bytes());
+        match status.to_be_bytes() {
+            [0x61, _] => self.held = self.on,
+            [high, low] => {
+                self.held = false;
+                if high == 0x91 {
+                    self.announced = Some(low);
+                }
+                self.serve();
+            }
+        }
+        answer
     }
 
     /// Fetches and handles proactive commands until there is none, or one that takes time.
@@ -267,10 +345,7 @@ impl Terminal {
                 Some(_) => self.respond(details, NO_SERVICE, None),
                 None => self.respond(details, NOT_UNDERSTOOD, None),
             },
-            (REFRESH, _) if self.refresh_refusals > 0 => {
-                self.refresh_refusals -= 1;
-                self.respond(details, TERMINAL_UNABLE, None);
-            }
+            (REFRESH, _) if self.refuses_refresh() => self.respond(details, TERMINAL_UNABLE, None),
             // UICC reset: not answered, the card starts anew (TS 102 223 §6.4.7).
             (REFRESH, 0x04) => {
                 self.power_off();
@@ -335,11 +410,65 @@ impl Terminal {
     }
 
     fn transmit(&mut self, apdu: &[u8]) -> (Vec<u8>, u16) {
+        if !self.on {
+            return (Vec::new(), NO_CARD.0);
+        }
+        if is_download(apdu)
+            && let Some(status) = self.refused_envelope()
+        {
+            return (Vec::new(), status.0);
+        }
         let mut answer = self.card.transmit(apdu);
+        self.watch_write();
         let low = answer.pop().unwrap_or_default();
         let high = answer.pop().unwrap_or_default();
         (answer, u16::from_be_bytes([high, low]))
     }
+
+    /// Falls silent or loses power where the card's write has just come to a point at which that is to happen.
+    fn watch_write(&mut self) {
+        let point = self.card.write_point();
+        if point == self.point {
+            return;
+        }
+        self.point = point;
+        let Some(point) = point else { return };
+        if self.will_fall_silent && point == WritePoint::Accepted {
+            self.power_off();
+            self.silent = true;
+            self.actions.push_back(Action::Count(Fault::CardSilent));
+        } else if self.trouble.power_cut_at.contains(&point) {
+            self.power_off();
+            self.actions.push_back(Action::PowerLost(point));
+        }
+    }
+
+    /// The status with which the card refuses this ENVELOPE, if it does.
+    fn refused_envelope(&mut self) -> Option<StatusWord> {
+        let (left, status) =
+            self.envelope_refusals.take().or_else(|| self.trouble.envelope_refusals.take())?;
+        self.envelope_refusals = (left > 1).then_some((left - 1, status));
+        self.actions.push_back(Action::Count(Fault::EnvelopeRefused));
+        Some(status)
+    }
+
+    /// Whether the terminal refuses this REFRESH.
+    fn refuses_refresh(&mut self) -> bool {
+        if self.refresh_refusals == 0 {
+            self.refresh_refusals = std::mem::take(&mut self.trouble.refresh_refusals);
+        }
+        let refuses = self.refresh_refusals > 0;
+        if refuses {
+            self.refresh_refusals -= 1;
+            self.actions.push_back(Action::Count(Fault::RefreshRefused));
+        }
+        refuses
+    }
+}
+
+/// Whether a C-APDU is ENVELOPE (SMS-PP DOWNLOAD).
+const fn is_download(apdu: &[u8]) -> bool {
+    matches!(apdu, [0x80, 0xC2, _, _, _, template::SMS_PP_DOWNLOAD, ..])
 }
 
 /// Command details and data objects of a proactive command.

@@ -24,13 +24,14 @@ fn por_00_beats_02_for_the_same_cntr_in_any_order() {
     let ok = || ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
     let mut rig = Rig::sent();
     let cntr = rig.outstanding();
-    rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None });
+    rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None, device: None });
     rig.expect(WriteState::Unknown);
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok() });
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), device: None });
     rig.expect(WriteState::Written);
     let mut rig = Rig::sent();
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok() });
-    let step = rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None });
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), device: None });
+    let step =
+        rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None, device: None });
     assert!(!step.changed);
     rig.expect(WriteState::Written);
 }
@@ -41,7 +42,7 @@ fn i6_the_same_por_twice_changes_nothing_twice() {
     let cntr = rig.outstanding();
     for changed in [true, false] {
         let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-        assert_eq!(rig.event(Event::Response { cntr, rsc: Rsc::OK, data }).changed, changed);
+        assert_eq!(rig.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None }).changed, changed);
     }
 }
 
@@ -53,7 +54,7 @@ fn a_late_result_counts_also_after_the_write_was_sealed_anew() {
     rig.state_answer(0, LastState::None);
     rig.expect(WriteState::Sealed);
     let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-    rig.event(Event::Response { cntr: first, rsc: Rsc::OK, data });
+    rig.event(Event::Response { cntr: first, rsc: Rsc::OK, data, device: None });
     rig.expect(WriteState::Written);
     assert!(rig.card.outstanding.is_none() && rig.card.lanes().is_empty(), "it is not sent again");
     rig.run_for(10 * MINUTE);
@@ -195,14 +196,17 @@ fn the_answer_to_another_poll_decides_nothing() {
     rig.expect(WriteState::Unknown);
     let answer = rig.poll_answer(1, LastState::Confirmed);
     let cntr = Cntr::try_from(90).expect("a CNTR");
-    assert!(!rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ResponseData::State(answer) }).changed);
+    assert!(
+        !rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ResponseData::State(answer), device: None })
+            .changed
+    );
 }
 
 #[test]
 fn i7_a_hint_is_told_and_changes_nothing_else() {
     let mut rig = Rig::sent();
     let before = rig.card.clone();
-    rig.event(Event::Hint { what: "PoR in clear: 00".into() });
+    rig.event(Event::Hint { what: "PoR in clear: 00".into(), cntr: None, rsc: Some(Rsc::OK), from: None });
     assert_eq!(rig.facts(), ["card.hint"]);
     assert_eq!(rig.card.seq, before.seq + 1);
     rig.card.seq = before.seq;

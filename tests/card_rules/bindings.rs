@@ -119,9 +119,9 @@ fn the_same_device_on_another_card_follows_the_policy() {
 fn a_device_that_moved_away_is_forgotten_and_bound_again_when_it_comes_back() {
     let mut rig = Rig::new();
     rig.bind(5, imei(), DeviceView::default());
-    rig.event(Event::DeviceMoved { imei: other_imei(), to: elsewhere() });
+    rig.event(Event::DeviceMoved { imei: other_imei(), to: elsewhere(), device: DeviceView::default() });
     assert!(!rig.step.changed, "another device");
-    rig.event(Event::DeviceMoved { imei: imei(), to: elsewhere() });
+    rig.event(Event::DeviceMoved { imei: imei(), to: elsewhere(), device: DeviceView::default() });
     assert_eq!((rig.card.binding.is_none(), rig.facts()), (true, vec!["binding.changed"]));
     // The word of the move came after the device was back: the next request heals that.
     rig.bind(6, imei(), rig.known_device());

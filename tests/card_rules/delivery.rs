@@ -6,7 +6,7 @@ use airwrite::card::{DeviceView, End, Event, Purpose, Submitted, WriteState};
 use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, imei, number, target};
 
 fn receipt(rig: &mut Rig, id: &str, delivered: bool) {
-    rig.event(Event::Receipt { message_id: id.into(), to: number(OLD), delivered });
+    rig.event(Event::Receipt { message_id: id.into(), to: number(OLD), delivered, fcs: None });
 }
 
 #[test]

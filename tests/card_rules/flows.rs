@@ -88,7 +88,7 @@ fn a_result_without_a_por_goes_straight_to_effective() {
     // The late PoR of the same packet changes nothing (I6).
     let cntr = rig.seals[0].cntr;
     let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-    assert!(!rig.event(Event::Response { cntr, rsc: Rsc::OK, data }).changed);
+    assert!(!rig.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None }).changed);
 }
 
 #[test]

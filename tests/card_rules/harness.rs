@@ -76,6 +76,8 @@ pub(crate) struct Rig {
     pub(crate) told: Vec<(WriteId, u32, String)>,
     /// The orders of queued writes: the caller's records.
     pub(crate) orders: BTreeMap<WriteId, Order>,
+    /// What is stored of the device that the card names in the answer to a poll.
+    pub(crate) device: DeviceView,
     mo: u64,
 }
 
@@ -99,6 +101,7 @@ impl Rig {
                 writes: Vec::new(),
                 facts: Vec::new(),
                 bound: None,
+                contested: None,
                 freed: Vec::new(),
                 submissions: Vec::new(),
                 refused: None,
@@ -112,6 +115,7 @@ impl Rig {
             freed: Vec::new(),
             told: Vec::new(),
             orders: BTreeMap::new(),
+            device: DeviceView::default(),
             mo: 0,
         }
     }
@@ -200,7 +204,7 @@ impl Rig {
 
     pub(crate) fn new_order(&self, n: u8) -> Order {
         let deadline = self.now + self.timers.deadline_s * 1000;
-        Order { id: write_id(n), imei: imei(), target: target(n), deadline, seq: 0 }
+        Order { id: write_id(n), imei: imei(), target: target(n), deadline, seq: 0, bearer: None }
     }
 
     pub(crate) fn order(&mut self, n: u8) -> &Step {
@@ -247,7 +251,8 @@ impl Rig {
     /// A response to the outstanding packet.
     pub(crate) fn answer(&mut self, rsc: Rsc, data: ResponseData) -> &Step {
         let cntr = self.outstanding();
-        self.event(Event::Response { cntr, rsc, data })
+        let device = matches!(data, ResponseData::State(_)).then(|| self.device.clone());
+        self.event(Event::Response { cntr, rsc, data, device })
     }
 
     /// PoR 00 to the outstanding packet with the result of the write of transaction `tid`.

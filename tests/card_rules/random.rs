@@ -144,7 +144,7 @@ impl Watch {
                 Event::Submitted { cntr: self.cntr(back)?, to: self.number(to), outcome }
             }
             Action::Receipt(to, delivered) => {
-                Event::Receipt { message_id: "m1".into(), to: self.number(to), delivered }
+                Event::Receipt { message_id: "m1".into(), to: self.number(to), delivered, fcs: None }
             }
             Action::Response { back, rsc, data, tid } => {
                 let cntr = self.cntr(back)?;
@@ -180,7 +180,7 @@ impl Watch {
                         })
                     }
                 };
-                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data }
+                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data, device: None }
             }
             Action::Message { ahead, kind, tid, other_device } => {
                 let cntr = self.rig.card.mo.highest.saturating_add_signed(ahead);
@@ -209,7 +209,11 @@ impl Watch {
                 let (cntr, digest, from, message) = self.last_message.clone()?;
                 Event::Message { cntr, digest, from: Some(from), message }
             }
-            Action::Moved => Event::DeviceMoved { imei: imei(), to: CardId::from_octets([8; 16]) },
+            Action::Moved => Event::DeviceMoved {
+                imei: imei(),
+                to: CardId::from_octets([8; 16]),
+                device: DeviceView::default(),
+            },
             Action::Wait(_) | Action::Due | Action::Restore => Event::Tick,
         })
     }

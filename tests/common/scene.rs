@@ -220,6 +220,9 @@ impl Scene {
             deadline: None,
             client_order_id: None,
             require_bound: false,
+            card: None,
+            bearer: None,
+            profile: None,
         }
     }
 
@@ -366,6 +369,7 @@ async fn start(
         clock: clock.clone(),
         rng,
         connector: line.clone(),
+        lookup: None,
     };
     Gateway::start(config, world).await.unwrap()
 }

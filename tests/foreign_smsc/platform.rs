@@ -34,7 +34,14 @@ impl Platform {
         let store = SledStore::open(&store, Arc::new(|error| panic!("{error}"))).await.unwrap();
         let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let vault = Arc::new(SoftwareVault::new(MasterKey::from_octets([9; 32]), rng.clone()));
-        let world = World { store: Arc::new(store), vault, clock, rng, connector: Arc::new(TcpConnector) };
+        let world = World {
+            store: Arc::new(store),
+            vault,
+            clock,
+            rng,
+            connector: Arc::new(TcpConnector),
+            lookup: None,
+        };
         let importer = Importer {
             store: world.store.clone(),
             vault: world.vault.clone(),
@@ -53,6 +60,9 @@ impl Platform {
             deadline: None,
             client_order_id: None,
             require_bound: true,
+            card: None,
+            bearer: None,
+            profile: None,
         };
         self.gateway.order(&owner(), order, None).await.unwrap().write.id
     }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
-    Active, Answer, Binding, Card, CardId, Counter, End, Hold, Leg, LegState, MoWindow, Notice, Order,
-    Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, End, HeldBinding, Hold, Leg, LegState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
 use airwrite::ota::Cntr;
@@ -74,6 +74,7 @@ pub(crate) fn full_card() -> Card {
         attempt: 2,
         state,
         message_id: message_id.to_owned(),
+        receipt: None,
     };
     Card {
         id: card_id(0xCA),
@@ -90,7 +91,9 @@ pub(crate) fn full_card() -> Card {
             Counter { scope: "tar:B00001".to_owned(), last: 0xFF_FFFF_FFFE, epoch: 2 },
         ],
         mo: MoWindow { highest: 300, seen: VecDeque::from([(300, 0x0123_4567_89AB_CDEF), (0, 1)]) },
-        binding: Some(Binding { imei: imei(), since: NOW, mo_cntr: 299, answered: ack }),
+        binding: Some(Binding { imei: imei(), since: NOW, mo_cntr: 299, answered: Some(ack) }),
+        held: None,
+        claimed: None,
         last_tid: 7,
         active: Some(Active {
             order: Order {
@@ -99,8 +102,10 @@ pub(crate) fn full_card() -> Card {
                 target: long_subscription(),
                 deadline: NOW + 1,
                 seq: 5,
+                bearer: None,
             },
             tid: 7,
+            bearer: Bearer::Sms,
             state: WriteState::Unknown,
             since: NOW + 2,
             not_before: NOW + 3,
@@ -111,10 +116,12 @@ pub(crate) fn full_card() -> Card {
             polls: 4,
             cancel: true,
             hold: Some(Hold::WrongDevice),
+            refused_in_clear: false,
         }),
         queue: vec![write_id(0xB1), write_id(0xB2)],
         outstanding: Some(Outstanding {
             purpose: Purpose::Poll,
+            bearer: Bearer::Sms,
             cntr: cntr(41),
             legs: vec![
                 leg("123", LegState::Handed { since: NOW, at: NOW + 4 }, ""),
@@ -139,6 +146,9 @@ pub(crate) fn full_card() -> Card {
         repeated_at: NOW + 10,
         resync: true,
         resynced_at: NOW + 11,
+        ask: false,
+        asked_at: 0,
+        restored: false,
         seq: 99,
     }
 }
@@ -151,8 +161,13 @@ pub(crate) fn minimal_card() -> Card {
 pub(crate) fn largest_card() -> Card {
     let text = "x".repeat(65);
     let ack = BindingAck { tid: u32::MAX, result: BindingResult::Rejected };
-    let leg =
-        |state| Leg { to: msisdn("861064812345678"), attempt: u8::MAX, state, message_id: text.clone() };
+    let leg = |state| Leg {
+        to: msisdn("861064812345678"),
+        attempt: u8::MAX,
+        state,
+        message_id: text.clone(),
+        receipt: Some(true),
+    };
     let taken = LegState::Taken { at: u64::MAX, silent_at: u64::MAX };
     let target = long_subscription();
     let result = Answer::Result { tid: u32::MAX, status: WriteStatus::Refused };
@@ -169,7 +184,14 @@ pub(crate) fn largest_card() -> Card {
         previous: Some(target.clone()),
         counters: vec![Counter { scope: text.clone(), last: u64::MAX, epoch: u64::MAX }; 16],
         mo: MoWindow { highest: u64::MAX, seen: vec![(0xFF_FFFF_FFFF, u64::MAX); 64].into() },
-        binding: Some(Binding { imei: imei(), since: u64::MAX, mo_cntr: u64::MAX, answered: ack }),
+        binding: Some(Binding { imei: imei(), since: u64::MAX, mo_cntr: u64::MAX, answered: Some(ack) }),
+        held: Some(HeldBinding { imei: imei(), tid: Some(u32::MAX), mo_cntr: u64::MAX, since: u64::MAX }),
+        claimed: Some(Claimed {
+            imei: imei(),
+            since: u64::MAX,
+            tid: Some(u32::MAX),
+            from: Some(msisdn("861064812345678")),
+        }),
         last_tid: u32::MAX,
         active: Some(Active {
             order: Order {
@@ -178,8 +200,10 @@ pub(crate) fn largest_card() -> Card {
                 target: target.clone(),
                 deadline: u64::MAX,
                 seq: u32::MAX,
+                bearer: Some(Bearer::Relay),
             },
             tid: u32::MAX,
+            bearer: Bearer::Relay,
             state: WriteState::Ended(End::Unresolved),
             since: u64::MAX,
             not_before: u64::MAX,
@@ -190,10 +214,12 @@ pub(crate) fn largest_card() -> Card {
             polls: u8::MAX,
             cancel: true,
             hold: Some(Hold::WrongDevice),
+            refused_in_clear: true,
         }),
         queue: vec![write_id(0xFF); 8],
         outstanding: Some(Outstanding {
             purpose: Purpose::Poll,
+            bearer: Bearer::Relay,
             cntr: Cntr::MAX,
             legs: vec![leg(taken), leg(taken)],
             repeated: true,
@@ -208,6 +234,9 @@ pub(crate) fn largest_card() -> Card {
         repeated_at: u64::MAX,
         resync: true,
         resynced_at: u64::MAX,
+        ask: true,
+        asked_at: u64::MAX,
+        restored: true,
         seq: u64::MAX,
     }
 }
@@ -233,6 +262,9 @@ pub(crate) fn full_write() -> Write {
         seq: 5,
         written_at: Some(NOW + 3),
         ended_at: Some(NOW + 4),
+        bearer: None,
+        retry_of: None,
+        imei_verified: None,
     }
 }
 
@@ -257,6 +289,9 @@ pub(crate) fn minimal_write() -> Write {
         seq: 0,
         written_at: None,
         ended_at: None,
+        bearer: None,
+        retry_of: None,
+        imei_verified: None,
     }
 }
 
@@ -287,11 +322,11 @@ pub(crate) fn minimal_idempotency() -> IdempotencyKey {
 
 pub(crate) fn full_sealed_parts() -> SealedParts {
     let parts = vec![vec![0x07, 0x00, 0x03, 0x01, 0x02, 0x01, 0x70, 0x00], vec![0x05, 0x00, 0x03]];
-    SealedParts { kvn: 15, spi1: 0x16, spi2: 0x19, tar: [0xB0, 0x00, 0x01], parts }
+    SealedParts { kvn: 15, spi1: 0x16, spi2: 0x19, tar: [0xB0, 0x00, 0x01], parts, sealed_at: 0 }
 }
 
 pub(crate) fn minimal_sealed_parts() -> SealedParts {
-    SealedParts { kvn: 0, spi1: 0, spi2: 0, tar: [0; 3], parts: vec![] }
+    SealedParts { kvn: 0, spi1: 0, spi2: 0, tar: [0; 3], parts: vec![], sealed_at: 0 }
 }
 
 pub(crate) fn full_fact() -> FactRecord {
@@ -367,6 +402,7 @@ pub(crate) fn full_api_key() -> ApiKey {
         created: NOW,
         revoked: true,
         name: "warehouse".to_owned(),
+        scopes: vec![],
     }
 }
 
@@ -378,6 +414,7 @@ pub(crate) fn minimal_api_key() -> ApiKey {
         created: 0,
         revoked: false,
         name: String::new(),
+        scopes: vec![],
     }
 }
 
@@ -387,4 +424,79 @@ pub(crate) fn full_part_set() -> PartSet {
 
 pub(crate) fn minimal_part_set() -> PartSet {
     PartSet { total: 0, parts: vec![], created: 0, done: false }
+}
+
+// What version 2 of the bodies has more.
+
+/// A card on site, with everything that version 1 did not have.
+pub(crate) fn on_site_card() -> Card {
+    let card = full_card();
+    let mut active = card.active.clone().expect("a write");
+    active.order.bearer = Some(Bearer::Relay);
+    let active = Active {
+        bearer: Bearer::Relay,
+        state: WriteState::OnSite,
+        hold: None,
+        refused_in_clear: true,
+        ..active
+    };
+    Card {
+        binding: card.binding.clone().map(|binding| Binding { answered: None, ..binding }),
+        held: Some(HeldBinding { imei: imei(), tid: Some(3), mo_cntr: 301, since: NOW + 12 }),
+        claimed: Some(Claimed { imei: imei(), since: NOW + 13, tid: Some(4), from: Some(msisdn("123")) }),
+        active: Some(active),
+        outstanding: Some(Outstanding {
+            purpose: Purpose::Write,
+            bearer: Bearer::Relay,
+            cntr: cntr(41),
+            legs: vec![],
+            repeated: false,
+            low_at: None,
+            acknowledges: None,
+        }),
+        notice: card
+            .notice
+            .clone()
+            .map(|notice| Notice { leg: Leg { receipt: Some(false), ..notice.leg }, ..notice }),
+        ask: true,
+        asked_at: NOW + 14,
+        restored: true,
+        ..card
+    }
+}
+
+/// The same with as little as may be.
+pub(crate) fn claimed_card() -> Card {
+    Card {
+        binding: Some(Binding { imei: imei(), since: 0, mo_cntr: 0, answered: None }),
+        held: Some(HeldBinding { imei: imei(), tid: None, mo_cntr: 0, since: 0 }),
+        claimed: Some(Claimed { imei: imei(), since: 0, tid: None, from: None }),
+        ..minimal_card()
+    }
+}
+
+pub(crate) fn retried_write() -> Write {
+    Write {
+        state: WriteState::OnSite,
+        bearer: Some(Bearer::Relay),
+        retry_of: Some(write_id(0xA0)),
+        imei_verified: Some(false),
+        ..full_write()
+    }
+}
+
+pub(crate) fn write_over_the_air() -> Write {
+    Write { bearer: Some(Bearer::Sms), imei_verified: Some(true), ..minimal_write() }
+}
+
+pub(crate) fn exported_parts() -> SealedParts {
+    SealedParts { sealed_at: NOW, ..full_sealed_parts() }
+}
+
+pub(crate) fn contested_inbox() -> InboxRecord {
+    InboxRecord::Contested { imei: imei(), by: card_id(0xCA) }
+}
+
+pub(crate) fn scoped_api_key() -> ApiKey {
+    ApiKey { scopes: vec!["writes".to_owned(), "cards:read".to_owned()], ..full_api_key() }
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
-    Active, Answer, Binding, Card, CardId, Counter, Hold, Leg, LegState, MoWindow, Notice, Order,
-    Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hold, Leg, LegState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::Cntr;
@@ -75,6 +75,10 @@ fn hold() -> impl Strategy<Value = Hold> {
     Just(Hold::WrongDevice)
 }
 
+fn bearer() -> impl Strategy<Value = Bearer> {
+    prop_oneof![Just(Bearer::Sms), Just(Bearer::Relay)]
+}
+
 fn ack() -> impl Strategy<Value = BindingAck> {
     let result =
         prop_oneof![Just(BindingResult::Saved), Just(BindingResult::Held), Just(BindingResult::Rejected),];
@@ -102,19 +106,16 @@ fn leg() -> impl Strategy<Value = Leg> {
         any::<u64>().prop_map(|until| LegState::BackOff { until }),
         Just(LegState::Silent),
     ];
-    (msisdn(), any::<u8>(), state, ".{0,20}").prop_map(|(to, attempt, state, message_id)| Leg {
-        to,
-        attempt,
-        state,
-        message_id,
-    })
+    (msisdn(), any::<u8>(), state, ".{0,20}", any::<Option<bool>>())
+        .prop_map(|(to, attempt, state, message_id, receipt)| Leg { to, attempt, state, message_id, receipt })
 }
 
 fn outstanding() -> impl Strategy<Value = Outstanding> {
     let purpose = prop_oneof![Just(Purpose::Write), Just(Purpose::Poll)];
-    (purpose, cntr(), vec(leg(), 0..=2), any::<bool>(), any::<Option<u64>>(), of(ack())).prop_map(
-        |(purpose, cntr, legs, repeated, low_at, acknowledges)| Outstanding {
+    (purpose, bearer(), cntr(), vec(leg(), 0..=2), any::<bool>(), any::<Option<u64>>(), of(ack())).prop_map(
+        |(purpose, bearer, cntr, legs, repeated, low_at, acknowledges)| Outstanding {
             purpose,
+            bearer,
             cntr,
             legs,
             repeated,
@@ -125,19 +126,22 @@ fn outstanding() -> impl Strategy<Value = Outstanding> {
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    (write_id(), imei(), subscription(), any::<u64>(), any::<u32>())
-        .prop_map(|(id, imei, target, deadline, seq)| Order { id, imei, target, deadline, seq })
+    (write_id(), imei(), subscription(), any::<u64>(), any::<u32>(), of(bearer())).prop_map(
+        |(id, imei, target, deadline, seq, bearer)| Order { id, imei, target, deadline, seq, bearer },
+    )
 }
 
 fn active() -> impl Strategy<Value = Active> {
     let numbers = any::<(u32, u64, u64, u32, u8)>();
-    let flags = any::<(bool, bool, bool)>();
-    (order(), state(), numbers, flags, of(cntr()), of(hold())).prop_map(
-        |(order, state, numbers, (handed_out, accepted, cancel), cntr, hold)| {
+    let flags = any::<(bool, bool, bool, bool)>();
+    (order(), bearer(), state(), numbers, flags, of(cntr()), of(hold())).prop_map(
+        |(order, bearer, state, numbers, flags, cntr, hold)| {
+            let (handed_out, accepted, cancel, refused_in_clear) = flags;
             let (tid, since, not_before, resent, polls) = numbers;
             Active {
                 order,
                 tid,
+                bearer,
                 state,
                 since,
                 not_before,
@@ -148,6 +152,7 @@ fn active() -> impl Strategy<Value = Active> {
                 polls,
                 cancel,
                 hold,
+                refused_in_clear,
             }
         },
     )
@@ -163,11 +168,25 @@ fn window() -> impl Strategy<Value = MoWindow> {
 }
 
 fn binding() -> impl Strategy<Value = Binding> {
-    (imei(), any::<u64>(), any::<u64>(), ack()).prop_map(|(imei, since, mo_cntr, answered)| Binding {
+    (imei(), any::<u64>(), any::<u64>(), of(ack())).prop_map(|(imei, since, mo_cntr, answered)| Binding {
         imei,
         since,
         mo_cntr,
         answered,
+    })
+}
+
+fn held() -> impl Strategy<Value = HeldBinding> {
+    (imei(), any::<Option<u32>>(), any::<u64>(), any::<u64>())
+        .prop_map(|(imei, tid, mo_cntr, since)| HeldBinding { imei, tid, mo_cntr, since })
+}
+
+fn claimed() -> impl Strategy<Value = Claimed> {
+    (imei(), any::<u64>(), any::<Option<u32>>(), of(msisdn())).prop_map(|(imei, since, tid, from)| Claimed {
+        imei,
+        since,
+        tid,
+        from,
     })
 }
 
@@ -190,15 +209,17 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
         vec(unsettled, 0..=4),
         of((any::<u32>(), write_id())),
     );
-    let relations = (vec(counter(), 0..=16), window(), of(binding()));
+    let relations = (vec(counter(), 0..=16), window(), of(binding()), of(held()), of(claimed()));
     let numbers = any::<(u32, u64, u64, bool, u64, u64)>();
-    (identity, subscriptions, relations, writes, numbers).prop_map(
-        |(identity, subscriptions, relations, writes, numbers)| {
+    let questions = any::<(bool, u64, bool)>();
+    (identity, subscriptions, relations, writes, numbers, questions).prop_map(
+        |(identity, subscriptions, relations, writes, numbers, questions)| {
             let (id, owner, eid, iccid, profile, kvn) = identity;
             let (preset, current, previous) = subscriptions;
-            let (counters, mo, binding) = relations;
+            let (counters, mo, binding, held, claimed) = relations;
             let (active, queue, outstanding, notice, owed, unsettled, last_result) = writes;
             let (last_tid, woken_at, repeated_at, resync, resynced_at, seq) = numbers;
+            let (ask, asked_at, restored) = questions;
             Card {
                 id,
                 owner,
@@ -212,6 +233,8 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 counters,
                 mo,
                 binding,
+                held,
+                claimed,
                 last_tid,
                 active,
                 queue,
@@ -224,6 +247,9 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 repeated_at,
                 resync,
                 resynced_at,
+                ask,
+                asked_at,
+                restored,
                 seq,
             }
         },
@@ -235,7 +261,9 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let times = any::<(u64, u64, u64, Option<u64>, Option<u64>)>();
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
-    (order, times, standing, numbers).prop_map(|(order, times, standing, numbers)| {
+    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>());
+    (order, times, standing, numbers, origin).prop_map(|(order, times, standing, numbers, origin)| {
+        let (bearer, retry_of, imei_verified) = origin;
         let (id, owner, imei, target, client_order_id) = order;
         let (created, updated, deadline, written_at, ended_at) = times;
         let (state, reason, hold, card) = standing;
@@ -260,6 +288,9 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
             seq,
             written_at,
             ended_at,
+            bearer,
+            retry_of,
+            imei_verified,
         }
     })
 }
@@ -284,12 +315,8 @@ pub(crate) fn idempotency() -> impl Strategy<Value = IdempotencyKey> {
 
 pub(crate) fn sealed_parts() -> impl Strategy<Value = SealedParts> {
     let parts = vec(vec(any::<u8>(), 1..=255), 0..=16);
-    (any::<(u8, u8, u8, [u8; 3])>(), parts).prop_map(|((kvn, spi1, spi2, tar), parts)| SealedParts {
-        kvn,
-        spi1,
-        spi2,
-        tar,
-        parts,
+    (any::<(u8, u8, u8, [u8; 3], u64)>(), parts).prop_map(|((kvn, spi1, spi2, tar, sealed_at), parts)| {
+        SealedParts { kvn, spi1, spi2, tar, parts, sealed_at }
     })
 }
 
@@ -329,12 +356,24 @@ pub(crate) fn stray() -> impl Strategy<Value = StrayRecord> {
 }
 
 pub(crate) fn inbox() -> impl Strategy<Value = InboxRecord> {
-    (imei(), card_id()).prop_map(|(imei, to)| InboxRecord::DeviceMoved { imei, to })
+    prop_oneof![
+        (imei(), card_id()).prop_map(|(imei, to)| InboxRecord::DeviceMoved { imei, to }),
+        (imei(), card_id()).prop_map(|(imei, by)| InboxRecord::Contested { imei, by }),
+    ]
 }
 
 pub(crate) fn api_key() -> impl Strategy<Value = ApiKey> {
-    (".{0,40}", owner(), any::<[u8; 32]>(), any::<u64>(), any::<bool>(), ".{0,64}").prop_map(
-        |(id, owner, digest, created, revoked, name)| ApiKey { id, owner, digest, created, revoked, name },
+    let scopes = vec("[a-z:]{1,20}", 0..4);
+    (".{0,40}", owner(), any::<[u8; 32]>(), any::<u64>(), any::<bool>(), ".{0,64}", scopes).prop_map(
+        |(id, owner, digest, created, revoked, name, scopes)| ApiKey {
+            id,
+            owner,
+            digest,
+            created,
+            revoked,
+            name,
+            scopes,
+        },
     )
 }
 

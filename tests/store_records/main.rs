@@ -53,6 +53,24 @@ fn bodies_of_version_1_decode_for_ever() {
     every_kind!(matches_golden_files);
 }
 
+#[test]
+fn bodies_of_version_2_decode_for_ever() {
+    let v2 = "v2";
+    check_golden_files(
+        v2,
+        "card",
+        [("on_site", &on_site_card()), ("claimed", &claimed_card())],
+        encode_card,
+        decode_card,
+    );
+    let writes = [("retried", &retried_write()), ("over_the_air", &write_over_the_air())];
+    check_golden_files(v2, "write", writes, encode_write, decode_write);
+    let parts = [("exported", &exported_parts())];
+    check_golden_files(v2, "sealed_parts", parts, encode_sealed_parts, decode_sealed_parts);
+    check_golden_files(v2, "inbox", [("contested", &contested_inbox())], encode_inbox, decode_inbox);
+    check_golden_files(v2, "api_key", [("scoped", &scoped_api_key())], encode_api_key, decode_api_key);
+}
+
 fn matches_golden_files<T: PartialEq + Debug>(
     kind: &str,
     full: &T,
@@ -60,9 +78,20 @@ fn matches_golden_files<T: PartialEq + Debug>(
     encode: Encode<T>,
     decode: Decode<T>,
 ) {
-    for (example, record) in [("full", full), ("minimal", minimal)] {
+    check_golden_files("v1", kind, [("full", full), ("minimal", minimal)], encode, decode);
+}
+
+fn check_golden_files<T: PartialEq + Debug, const N: usize>(
+    version: &str,
+    kind: &str,
+    examples: [(&str, &T); N],
+    encode: Encode<T>,
+    decode: Decode<T>,
+) {
+    for (example, record) in examples {
         let written = encode(record);
-        let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/golden/records/v1"].iter().collect();
+        let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/data/golden/records"].iter().collect();
+        let file = file.join(version);
         let file = file.join(format!("{kind}.{example}.hex"));
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| {
             panic!("{}: {error}; a new example's file holds\n{}", file.display(), hex::encode(&written))
@@ -71,14 +100,14 @@ fn matches_golden_files<T: PartialEq + Debug>(
         assert_eq!(
             decode(&golden).as_ref(),
             Ok(record),
-            "{}: v1 bytes must always decode to this. Stores in the field hold them: mend the reader, not the file",
+            "{}: these bytes must always decode to this. Stores in the field hold them: mend the reader, not the file",
             file.display()
         );
         assert_eq!(
             hex::encode(&written),
             hex::encode(&golden),
-            "{}: what is written has changed. Where that is meant, the new bytes get a directory v2 of their own, and \
-             the v1 bytes stay",
+            "{}: what is written has changed. Where that is meant, the new bytes get the directory of a new \
+             version, and the old bytes stay",
             file.display()
         );
     }
@@ -167,7 +196,7 @@ fn errors_name_record_field_and_expectation() {
         let error = decode_write(&[&encode_write(&full_write()), field].concat());
         error.expect_err("a field that cannot be").to_string()
     };
-    assert_eq!(write(&[0x48, 13]), "write record: state: expected a number that this release knows");
+    assert_eq!(write(&[0x48, 14]), "write record: state: expected a number that this release knows");
     assert_eq!(write(&[0x48, 0]), "write record: state: expected a number that this release knows");
     assert_eq!(write(&[0x58, 2]), "write record: hold: expected a number that this release knows");
     assert_eq!(write(&[0x0A, 1, 7]), "write record: id: expected a write id of 16 octets");
@@ -186,11 +215,10 @@ fn errors_name_record_field_and_expectation() {
     };
     assert_eq!(card(&[0x30, 0x80, 2]), "card record: kvn: expected 0 to 255");
     assert_eq!(card(&[0x5A, 2, 0x10, 1]), "card record: mo.seen: expected a digest for every counter");
-    // The minimal card has no binding yet: this one has no answer.
-    let body =
-        [&encode_card(&minimal_card())[..], &[0x62, 10, 0x0A, 8], &imei().to_mobile_identity()].concat();
-    let error = decode_card(&body).expect_err("a binding without its answer").to_string();
-    assert_eq!(error, "card record: binding.answered: expected to be there");
+    // The minimal card has no notice yet: this one has no leg.
+    let body = [&encode_card(&minimal_card())[..], &[0x8A, 1, 2, 0x08, 5]].concat();
+    let error = decode_card(&body).expect_err("a notice without its leg").to_string();
+    assert_eq!(error, "card record: notice.leg: expected to be there");
 
     for error in [decode_claim(&[]).map(drop), decode_inbox(&[]).map(drop), decode_outbox(&[]).map(drop)] {
         assert!(matches!(error, Err(RecordError::Field { .. })), "an empty body: {error:?}");
@@ -200,8 +228,14 @@ fn errors_name_record_field_and_expectation() {
 #[test]
 fn a_write_gives_its_order() {
     let write = full_write();
-    let order =
-        Order { id: write.id, imei: write.imei, target: long_subscription(), deadline: NOW + 2, seq: 5 };
+    let order = Order {
+        id: write.id,
+        imei: write.imei,
+        target: long_subscription(),
+        deadline: NOW + 2,
+        seq: 5,
+        bearer: None,
+    };
     assert_eq!(write.order(), order);
 }
 

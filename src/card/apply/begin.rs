@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
-    Active, Answer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused, Seal,
-    Timers, WriteState,
+    Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused,
+    Seal, Timers, WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
@@ -48,12 +48,15 @@ impl Work<'_> {
             self.withdrawn(order.id, order.seq, End::Expired, &order.target);
             return;
         }
-        // A poll that no unresolved write needs only asked for the MO counter: it gives way.
+        // A poll that no unresolved write needs only asked for the MO counter or a claimed device: it gives way.
         if self.card.unsettled.is_empty() {
             self.card.outstanding = None;
+            self.card.ask |= self.card.claimed.is_some();
         }
         self.card.last_tid += 1;
+        let by_air = if self.card.current.is_some() { Bearer::Sms } else { Bearer::Relay };
         self.card.active = Some(Active {
+            bearer: order.bearer.unwrap_or(by_air),
             order,
             tid: self.card.last_tid,
             state: WriteState::Queued,
@@ -66,6 +69,7 @@ impl Work<'_> {
             polls: 0,
             cancel: false,
             hold: None,
+            refused_in_clear: false,
         });
     }
 
@@ -77,10 +81,11 @@ impl Work<'_> {
             self.card.queue.remove(0);
             self.activate(order);
         }
+        self.give_way_to_air();
         if self.card.outstanding.is_none() {
             self.begin_packet();
         }
-        if self.card.resync_at().is_some_and(|at| at <= self.now) {
+        if self.card.question_at(self.terms.timers).is_some_and(|at| at <= self.now) {
             self.card.resynced_at = self.now;
             self.seal_poll(LEGS_MAX);
         }
@@ -91,13 +96,17 @@ impl Work<'_> {
 
     fn begin_packet(&mut self) {
         let Some(active) = &mut self.card.active else { return };
+        let on_site = active.bearer == Bearer::Relay;
         match active.state {
+            // Sealed when it is read.
+            WriteState::Queued if on_site => {}
             WriteState::Queued | WriteState::Written if self.now < active.not_before => {}
+            WriteState::Unknown if on_site && self.now < active.not_before => {}
             // What an unresolved write left open is settled before anything new goes out.
             WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(LEGS_MAX),
             WriteState::Queued => self.seal_write(),
-            WriteState::Unknown => self.seal_poll(LEGS_MAX),
-            WriteState::Written if active.hold.is_none() => {
+            WriteState::Unknown if !on_site => self.seal_poll(LEGS_MAX),
+            WriteState::Unknown | WriteState::Written if active.hold.is_none() => {
                 active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
                 self.seal_poll(LEGS_MAX);
             }
@@ -105,13 +114,18 @@ impl Work<'_> {
         }
     }
 
-    fn seal_write(&mut self) {
+    pub(super) fn seal_write(&mut self) {
         let Some(eid) = self.card.eid else {
             self.end(End::Failed, Some("the card has no EID: its applet cannot be addressed".to_owned()));
             return;
         };
-        // A card without a number is written on site.
-        let Some(to) = self.card.current.as_ref().map(|current| current.msisdn) else { return };
+        let Some(bearer) = self.card.active.as_ref().map(|active| active.bearer) else { return };
+        let mt = &self.terms.profile.mt;
+        let (legs, spi2) = match (bearer, &self.card.current) {
+            (Bearer::Relay, _) => (Vec::new(), mt.spi2_relay),
+            (Bearer::Sms, Some(current)) => (vec![Leg::new(current.msisdn, self.now)], mt.spi2_sms),
+            (Bearer::Sms, None) => return,
+        };
         let Some(cntr) = self.next_cntr() else { return };
         let binding_ack = self.take_owed_binding();
         let Some(active) = &mut self.card.active else { return };
@@ -132,34 +146,43 @@ impl Work<'_> {
         });
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Write,
+            bearer,
             cntr,
-            legs: vec![Leg::new(to, self.now)],
+            legs,
             repeated: false,
             low_at: None,
             acknowledges: binding_ack,
         });
         self.enter(WriteState::Sealed);
-        self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
+        self.seal(cntr, spi2, message);
     }
 
     /// Asks the card, at the first `legs` of the numbers where it may be.
     pub(super) fn seal_poll(&mut self, legs: usize) {
         let mut numbers = self.poll_numbers();
         numbers.truncate(legs);
-        if numbers.is_empty() {
-            return;
+        if !numbers.is_empty() {
+            let legs = numbers.into_iter().map(|to| Leg::new(to, self.now)).collect();
+            self.seal_poll_with(Bearer::Sms, legs);
         }
+    }
+
+    pub(super) fn seal_poll_with(&mut self, bearer: Bearer, legs: Vec<Leg>) {
+        (self.card.ask, self.card.asked_at) = (false, self.now);
         let Some(cntr) = self.next_cntr() else { return };
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Poll,
+            bearer,
             cntr,
-            legs: numbers.into_iter().map(|to| Leg::new(to, self.now)).collect(),
+            legs,
             repeated: false,
             low_at: None,
             acknowledges: None,
         });
         let message = Message::Poll(Poll { tid: poll_tid(cntr), what: PollWhat::State });
-        self.seal(cntr, self.terms.profile.mt.spi2_sms, message);
+        let mt = &self.terms.profile.mt;
+        let spi2 = if bearer == Bearer::Relay { mt.spi2_relay } else { mt.spi2_sms };
+        self.seal(cntr, spi2, message);
     }
 
     /// The numbers where the card may be: the old one, and that of what may have been executed.
@@ -223,10 +246,9 @@ impl Work<'_> {
             self.card.counters.push(Counter { scope: scope.clone(), last: 0, epoch });
         }
         let counter = self.card.counters.iter_mut().find(|counter| counter.scope == scope)?;
-        let next = counter.next(epoch);
+        let next = counter.next();
         if let Some(cntr) = next {
             counter.last = cntr.get();
-            counter.epoch = epoch;
         } else {
             self.card.owed.clear();
             self.card.resync = false;
@@ -257,8 +279,10 @@ impl Work<'_> {
     /// The card has not taken what `packet` acknowledges.
     pub(super) fn owe_again(&mut self, packet: &Outstanding) {
         let newer = self.card.owed.iter().any(|owed| matches!(owed.answer, Answer::Binding(_)));
-        if let (Some(ack), Some(leg), false) = (packet.acknowledges, packet.legs.first(), newer) {
-            self.card.owed.push(Owed { answer: Answer::Binding(ack), to: leg.to });
+        let by_air = packet.legs.first().map(|leg| leg.to);
+        let to = by_air.or(self.card.current.as_ref().map(|current| current.msisdn));
+        if let (Some(ack), Some(to), false) = (packet.acknowledges, to, newer) {
+            self.card.owed.push(Owed { answer: Answer::Binding(ack), to });
         }
     }
 

@@ -1,10 +1,28 @@
 //! What time alone does: deadlines, give-up, silence, back-off.
 
 use super::Work;
+use super::begin::next_result_poll;
 use crate::card::packet::ANSWERED;
-use crate::card::{End, LegState, Purpose, RESTORE_GAP, WriteState};
+use crate::card::{Bearer, DEADLINE_PASSED, End, LegState, Outstanding, Purpose, RESTORE_GAP, WriteState};
+
+/// The gap of [`RESTORE_GAP`] in transaction ids: the card executes none twice.
+const RESTORE_GAP_OF_TIDS: u32 = 1 << 16;
 
 impl Work<'_> {
+    /// In a store that was restored from an older copy, what was issued and taken since is not known: counters and
+    /// transaction ids leave a gap, and the card is asked before anything is taken from it.
+    pub(super) fn read_epoch(&mut self) {
+        let epoch = self.terms.epoch;
+        if self.card.counters.iter().all(|counter| counter.last == 0 || counter.epoch >= epoch) {
+            return;
+        }
+        for counter in &mut self.card.counters {
+            counter.catch_up(epoch);
+        }
+        self.card.last_tid = self.card.last_tid.saturating_add(RESTORE_GAP_OF_TIDS);
+        self.card.restored = true;
+    }
+
     pub(super) fn read_clock(&mut self) {
         self.read_deadlines();
         self.read_legs();
@@ -14,16 +32,21 @@ impl Work<'_> {
     fn read_deadlines(&mut self) {
         let Some(active) = &self.card.active else { return };
         let (deadline, handed_out) = (active.order.deadline, active.handed_out);
-        if matches!(active.state, WriteState::Queued | WriteState::Sealed) && self.now >= deadline {
+        let open = matches!(active.state, WriteState::Queued | WriteState::Sealed | WriteState::OnSite);
+        if open && self.now >= deadline {
             if handed_out {
-                self.doubt("deadline passed");
+                self.doubt(DEADLINE_PASSED);
             } else {
-                self.end(End::Expired, Some("deadline passed".to_owned()));
+                self.end(End::Expired, Some(DEADLINE_PASSED.to_owned()));
             }
         }
         let give_up = deadline + self.terms.timers.give_up_s * 1000;
-        if self.card.active.is_some() && self.now >= give_up {
-            self.end(End::Unresolved, Some("no verdict until give-up".to_owned()));
+        if let Some(active) = self.card.active.as_ref().filter(|_| self.now >= give_up) {
+            let reason = match active.refused_in_clear {
+                true => "card_refuses_unauthenticated",
+                false => "no verdict until give-up",
+            };
+            self.end(End::Unresolved, Some(reason.to_owned()));
         }
     }
 
@@ -37,7 +60,8 @@ impl Work<'_> {
         }
         let attempts = u8::try_from(self.terms.timers.validity_s.len()).unwrap_or(u8::MAX);
         let numbers = self.poll_numbers().len();
-        let Some(packet) = &mut self.card.outstanding else { return };
+        let by_air = |packet: &&mut Outstanding| packet.bearer == Bearer::Sms;
+        let Some(packet) = self.card.outstanding.as_mut().filter(by_air) else { return };
         let active = self.card.active.as_ref();
         let late = packet.purpose == Purpose::Write && active.is_some_and(|a| now >= a.order.deadline);
         let one_of_two = packet.legs.len() < numbers;
@@ -95,23 +119,41 @@ impl Work<'_> {
         if packet.low_at.is_none_or(|at| at + wait > self.now) {
             return;
         }
+        if packet.bearer == Bearer::Relay {
+            // The answer that was to follow did not.
+            match packet.purpose {
+                Purpose::Write => self.doubt("silence"),
+                Purpose::Poll => self.card.outstanding = None,
+            }
+            return;
+        }
         let (legs, repeated) = (packet.legs.len(), packet.repeated);
         self.poll_again();
         if legs == 1 && !repeated {
-            let scope = self.terms.profile.scope(self.card.kvn);
-            if let Some(counter) = self.card.counters.iter_mut().find(|c| c.scope == scope) {
-                counter.last = counter.last.saturating_add(RESTORE_GAP);
-            }
-            self.fact("card.counter", format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"));
+            self.jump();
         } else if legs > 1 && matches!(self.state(), Some(WriteState::Queued | WriteState::Unknown)) {
             self.seal_poll(1);
         }
     }
 
-    /// The outcome of the write is open: the card must be asked.
+    /// The card's counter is ahead of ours.
+    pub(super) fn jump(&mut self) {
+        let scope = self.terms.profile.scope(self.card.kvn);
+        if let Some(counter) = self.card.counters.iter_mut().find(|counter| counter.scope == scope) {
+            counter.last = counter.last.saturating_add(RESTORE_GAP);
+        }
+        self.fact("card.counter", format!("the card's counter is ahead: ours jumps by {RESTORE_GAP}"));
+    }
+
+    /// The outcome of the write is open: the card must be asked. On site that is done when the next packet is read, and
+    /// over the air only where nobody reads it.
     pub(super) fn doubt(&mut self, why: &str) {
         self.drop_packet();
         self.enter(WriteState::Unknown);
+        let (now, timers) = (self.now, self.terms.timers);
+        if let Some(active) = self.card.active.as_mut().filter(|active| active.bearer == Bearer::Relay) {
+            active.not_before = next_result_poll(now, timers, now);
+        }
         self.write_fact("write.unknown", why);
     }
 

@@ -76,6 +76,7 @@ impl Work<'_> {
         let timers = self.terms.timers;
         let back_off = LegState::BackOff { until: now + timers.back_off_s * 1000 };
         let newest = self.newest(cntr);
+        let (if_lost, if_delivered) = (self.silent_after_receipt(false), self.silent_after_receipt(true));
         if let Some(notice) = &mut self.card.notice
             && notice.cntr == cntr
             && matches!(notice.leg.state, LegState::Handed { .. })
@@ -94,7 +95,16 @@ impl Work<'_> {
         let Some(leg) = packet.legs.iter_mut().find(|leg| leg.to == to) else { return };
         let LegState::Handed { at: handed_at, .. } = leg.state else { return };
         let validity_s = validity_s(timers, leg.attempt, handed_at, deadline);
-        let silent_at = now + (validity_s + timers.after_validity_s) * 1000;
+        let mut silent_at = now + (validity_s + timers.after_validity_s) * 1000;
+        let receipt = leg.receipt.take();
+        let named = match &outcome {
+            Submitted::Accepted { message_id } => same_message(&leg.message_id, message_id),
+            _ => true,
+        };
+        let receipt = receipt.filter(|_| named);
+        if let Some(delivered) = receipt {
+            silent_at = silent_at.min(if delivered { if_delivered } else { if_lost });
+        }
         let taken = LegState::Taken { at: now, silent_at };
         match outcome {
             Submitted::Accepted { message_id } => {
@@ -104,7 +114,8 @@ impl Work<'_> {
             }
             Submitted::Throttled => leg.state = back_off,
             Submitted::Unanswered => {
-                leg.state = back_off;
+                // A receipt says that it was taken all the same.
+                leg.state = if receipt.is_some() { taken } else { back_off };
                 packet.repeated = true;
                 self.noted_accepted(purpose);
             }
@@ -127,20 +138,40 @@ impl Work<'_> {
         }
     }
 
-    /// A receipt starts or ends the wait for the PoR; it proves nothing.
-    pub(super) fn receipt(&mut self, message_id: &str, to: Msisdn, delivered: bool) {
-        let timers = self.terms.timers;
-        let wait_s = if delivered { timers.after_delivered_s } else { timers.back_off_s };
-        let until = self.now + wait_s * 1000;
+    /// A receipt starts or ends the wait for the PoR; it proves nothing. One that comes before the SMSC's own answer is
+    /// kept until that is noted.
+    pub(super) fn receipt(&mut self, message_id: String, to: Msisdn, delivered: bool, fcs: Option<u8>) {
+        let silent_by = self.silent_after_receipt(delivered);
         let Some(packet) = &mut self.card.outstanding else { return };
+        let mut heard = false;
         for leg in packet.legs.iter_mut().filter(|leg| leg.to == to) {
-            let same = leg.message_id == message_id || leg.message_id.is_empty() || message_id.is_empty();
-            if let LegState::Taken { at, silent_at } = leg.state
-                && same
-            {
-                leg.state = LegState::Taken { at, silent_at: silent_at.min(until) };
+            match leg.state {
+                LegState::Taken { at, silent_at } if same_message(&leg.message_id, &message_id) => {
+                    leg.state = LegState::Taken { at, silent_at: silent_at.min(silent_by) };
+                    heard |= silent_by < silent_at;
+                }
+                // An id that is known already is that of the attempt before.
+                LegState::Handed { .. } if leg.message_id.is_empty() || leg.message_id != message_id => {
+                    heard |= leg.receipt.is_none();
+                    leg.receipt = Some(delivered);
+                    leg.message_id.clone_from(&message_id);
+                }
+                _ => {}
             }
         }
+        // [K] TP-FCS (TS 23.040 §9.2.3.22).
+        match fcs.filter(|_| heard && !delivered) {
+            Some(0xD4) => self.fact("card.hint", "the card was busy (TP-FCS D4)"),
+            Some(0xD5) => self.fact("card.hint", "the card refused the message (TP-FCS D5)"),
+            _ => {}
+        }
+    }
+
+    /// When an attempt counts as silent by its receipt, unix ms.
+    fn silent_after_receipt(&self, delivered: bool) -> u64 {
+        let timers = self.terms.timers;
+        let wait_s = if delivered { timers.after_delivered_s } else { timers.back_off_s };
+        self.now + wait_s * 1000
     }
 
     /// A sign of life: what waits for the card goes out at once, the same octets, not too often.
@@ -180,4 +211,35 @@ impl Work<'_> {
 fn validity_s(timers: &Timers, attempt: u8, at: u64, deadline: u64) -> u64 {
     let left_s = deadline.saturating_sub(at) / 1000;
     timers.validity(attempt).min(left_s.max(1))
+}
+
+/// Whether two message ids may be the same one: SMSCs leave them out, pad them, and write in the receipt in decimal what
+/// they answered in hexadecimal.
+fn same_message(answered: &str, named: &str) -> bool {
+    let plain = |id: &str| id.trim_start_matches('0').to_ascii_lowercase();
+    let hex = |id: &str| u64::from_str_radix(id, 16).ok();
+    let decimal = |id: &str| id.parse::<u64>().ok();
+    let equal = |a: Option<u64>, b: Option<u64>| a.is_some() && a == b;
+    answered.is_empty()
+        || named.is_empty()
+        || plain(answered) == plain(named)
+        || equal(hex(answered), decimal(named))
+        || equal(decimal(answered), hex(named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_message;
+
+    #[test]
+    fn message_ids_are_compared_as_smscs_write_them() {
+        for (answered, named) in
+            [("", "7"), ("7", ""), ("4F2", "4f2"), ("000A", "10"), ("10", "000A"), ("07", "7")]
+        {
+            assert!(same_message(answered, named), "{answered} {named}");
+        }
+        for (answered, named) in [("4F2", "4F3"), ("m1", "another"), ("7", "8")] {
+            assert!(!same_message(answered, named), "{answered} {named}");
+        }
+    }
 }

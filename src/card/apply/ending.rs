@@ -3,7 +3,8 @@
 use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::{
-    End, Fact, Hold, Purpose, Refused, Subscription, UNSETTLED_MAX, Unsettled, WriteId, WriteState,
+    Bearer, DEADLINE_PASSED, End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX,
+    Unsettled, WriteId, WriteState,
 };
 use crate::identity::{Imei, Imsi};
 
@@ -16,10 +17,15 @@ impl Work<'_> {
         active.state = state;
         let active = active.clone();
         self.change(active.order.id, state, active.order.seq, reason);
+        if let Some(change) = self.writes.last_mut().filter(|_| end == End::Effective) {
+            change.imei_verified = Some(active.hold.is_none());
+        }
         self.card.active = None;
         // A fence for what was unresolved before goes on.
         let packet = self.card.outstanding.as_ref();
-        if active.handed_out || packet.is_some_and(|packet| packet.purpose == Purpose::Write) {
+        let ends_too =
+            |packet: &Outstanding| packet.purpose == Purpose::Write || packet.bearer == Bearer::Relay;
+        if active.handed_out || packet.is_some_and(ends_too) {
             self.drop_packet();
         }
         match end {
@@ -87,6 +93,21 @@ impl Work<'_> {
         self.fact("card.subscription_changed", detail);
     }
 
+    /// An operator decides about a write that is held.
+    pub(super) fn decide_write(&mut self, id: WriteId, accept: bool) {
+        let Some(active) = self.card.active.as_ref().filter(|active| active.order.id == id) else {
+            self.refused = Some(Refused::NoSuchWrite);
+            return;
+        };
+        let Some(hold) = active.hold else {
+            self.refused = Some(Refused::NothingHeld);
+            return;
+        };
+        let (end, decision) =
+            if accept { (End::Effective, "accepted") } else { (End::Unresolved, "rejected") };
+        self.end(end, Some(format!("{decision}: {}", hold.name())));
+    }
+
     /// Word of a write that ended unresolved: it changes the card, never the end.
     pub(super) fn late_proof(&mut self, tid: u32, status: WriteStatus, imsi: Option<Imsi>) {
         let Some(at) = self.card.unsettled.iter().position(|unsettled| unsettled.tid == tid) else { return };
@@ -138,14 +159,15 @@ impl Work<'_> {
     /// A queued write that ends before its turn.
     pub(super) fn withdrawn(&mut self, id: WriteId, seq: u32, end: End, target: &Subscription) {
         let state = WriteState::Ended(end);
+        let reason = (end == End::Expired).then(|| DEADLINE_PASSED.to_owned());
         self.card.seq += 1;
         self.facts.push(Fact {
             kind: format!("write.{}", state.name()),
             seq: self.card.seq,
             write: Some((id, seq + 1)),
-            detail: String::new(),
+            detail: reason.clone().unwrap_or_default(),
         });
-        self.change(id, state, seq + 1, None);
+        self.change(id, state, seq + 1, reason);
         self.free(target.clone());
     }
 }

@@ -1,17 +1,20 @@
 //! What follows from an event: the rules of a card, as one pure step.
 //!
-//! First the clock is read ([`clock`]), then the event is applied, and last whatever may begin now begins:
+//! First epoch and clock are read ([`clock`]), then the event is applied, and last whatever may begin now begins:
 //! the next write of the queue, a packet, an answer.
 
 mod begin;
+mod binding;
 mod clock;
 mod delivery;
 mod ending;
+mod low_trust;
 mod message;
+mod relay;
 mod response;
 
 use super::{
-    Bound, Card, Event, Fact, FromCard, Order, Refused, Seal, Step, Submission, Subscription, Terms,
+    Bound, Card, Contested, Event, Fact, Order, Refused, Seal, Step, Submission, Subscription, Terms,
     WriteChange, WriteId, WriteState,
 };
 use crate::ota::Cntr;
@@ -22,16 +25,26 @@ use crate::ota::Cntr;
 #[must_use]
 pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, now: u64) -> Step {
     let mut work = Work::new(card, terms, now);
+    work.read_epoch();
     work.read_clock();
     match event {
         Event::Ordered(order) => work.ordered(order),
         Event::Message { cntr, digest, from, message } => work.message(cntr, digest, from, message),
-        Event::DeviceMoved { imei, to } => work.device_moved(imei, to),
-        Event::Response { cntr, rsc, data } => work.response(cntr, rsc, data),
-        Event::Hint { what } => work.fact("card.hint", what),
+        Event::Claim { imei, from, source } => work.claim(imei, from, source),
+        Event::PlainResult { result, from } => work.plain_result(&result, from),
+        Event::Supplied { imei, device } => work.supplied(imei, device),
+        Event::DecideBinding { accept, device } => work.decide_binding(accept, device),
+        Event::DecideWrite { id, accept } => work.decide_write(id, accept),
+        Event::DeviceMoved { imei, to, device } => work.device_moved(imei, to, &device),
+        Event::Contested { imei, by } => work.contested(imei, by),
+        Event::Export { id } => work.export(id),
+        Event::Poll => work.ask(),
+        Event::Alert => work.wake(),
+        Event::Response { cntr, rsc, data, device } => work.response(cntr, rsc, data, device),
+        Event::Hint { what, cntr, rsc, from } => work.hint(what, cntr, rsc, from),
         Event::HandOut { to } => work.hand_out(to),
         Event::Submitted { cntr, to, outcome } => work.submitted(cntr, to, outcome),
-        Event::Receipt { message_id, to, delivered } => work.receipt(&message_id, to, delivered),
+        Event::Receipt { message_id, to, delivered, fcs } => work.receipt(message_id, to, delivered, fcs),
         Event::Tick => {}
         Event::Withdraw { id, seq, target, end } => work.withdraw(id, seq, &target, end),
     }
@@ -48,6 +61,7 @@ struct Work<'a> {
     writes: Vec<WriteChange>,
     facts: Vec<Fact>,
     bound: Option<Bound>,
+    contested: Option<Contested>,
     freed: Vec<Subscription>,
     submissions: Vec<Submission>,
     refused: Option<Refused>,
@@ -63,6 +77,7 @@ impl<'a> Work<'a> {
             writes: Vec::new(),
             facts: Vec::new(),
             bound: None,
+            contested: None,
             freed: Vec::new(),
             submissions: Vec::new(),
             refused: None,
@@ -86,6 +101,7 @@ impl<'a> Work<'a> {
             writes: self.writes,
             facts: self.facts,
             bound: self.bound,
+            contested: self.contested,
             freed: self.freed,
             submissions: self.submissions,
             refused: self.refused,
@@ -96,7 +112,7 @@ impl<'a> Work<'a> {
     fn change(&mut self, id: WriteId, state: WriteState, seq: u32, reason: Option<String>) {
         let active = self.card.active.clone().filter(|active| active.order.id == id);
         self.writes.retain(|change| change.id != id);
-        self.writes.push(WriteChange { id, state, seq, reason, active });
+        self.writes.push(WriteChange { id, state, seq, reason, imei_verified: None, active });
     }
 
     /// Tells something about the card.
@@ -129,26 +145,5 @@ impl<'a> Work<'a> {
 
     fn state(&self) -> Option<WriteState> {
         self.card.active.as_ref().map(|active| active.state)
-    }
-
-    fn message(&mut self, cntr: u64, digest: u64, from: Option<crate::identity::Msisdn>, message: FromCard) {
-        use super::Replay;
-        match self.card.mo.judge(cntr, digest) {
-            Replay::New => {
-                self.card.mo.accept(cntr, digest);
-                match message {
-                    FromCard::Binding { request, device } => self.binding(cntr, &request, from, device),
-                    FromCard::Result(result) => self.result_message(&result, from),
-                }
-                self.wake();
-            }
-            Replay::Duplicate => self.repeat_answer(&message, from),
-            // Told once: the next is told after the card has been asked.
-            Replay::Refused if self.card.resync => {}
-            Replay::Refused => {
-                self.fact("card.hint", format!("replayed or too old message, counter {cntr}"));
-                self.card.resync = true;
-            }
-        }
     }
 }

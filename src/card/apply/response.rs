@@ -4,15 +4,15 @@ use super::Work;
 use super::begin::{next_result_poll, poll_tid};
 use crate::applet::{LastState, PollAnswer, WriteStatus};
 use crate::card::packet::ANSWERED;
-use crate::card::{End, LegState, Purpose, ResponseData, WriteState};
+use crate::card::{Bearer, DEADLINE_PASSED, DeviceView, End, LegState, Purpose, ResponseData, WriteState};
 use crate::ota::{Cntr, Rsc};
 
 impl Work<'_> {
-    pub(super) fn response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
+    pub(super) fn response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData, device: Option<DeviceView>) {
         let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == cntr);
         match outstanding.map(|packet| packet.purpose) {
             Some(Purpose::Write) => self.write_response(rsc, &data),
-            Some(Purpose::Poll) => self.poll_response(cntr, rsc, data),
+            Some(Purpose::Poll) => self.poll_response(cntr, rsc, data, device),
             // Late: only a clear word about the write still counts, so that 00 beats 02 in any order.
             None if rsc == Rsc::OK => {
                 let _ = self.write_result(&data);
@@ -67,30 +67,34 @@ impl Work<'_> {
     /// An answer that is none: the real one follows in `wait_s`, or the card is asked anew.
     fn answered_for_now(&mut self, wait_s: u64) {
         let silent_at = self.now + wait_s * 1000;
-        if let Some(packet) = &mut self.card.outstanding {
-            for leg in &mut packet.legs {
-                leg.attempt = ANSWERED;
-                leg.state = LegState::Taken { at: self.now, silent_at };
-            }
+        let Some(packet) = &mut self.card.outstanding else { return };
+        if packet.bearer == Bearer::Relay {
+            packet.low_at.get_or_insert(self.now);
+        }
+        for leg in &mut packet.legs {
+            leg.attempt = ANSWERED;
+            leg.state = LegState::Taken { at: self.now, silent_at };
         }
     }
 
-    fn poll_response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData) {
+    fn poll_response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData, device: Option<DeviceView>) {
         let timers = self.terms.timers;
+        let on_site = self.card.outstanding.as_ref().is_some_and(|packet| packet.bearer == Bearer::Relay);
         match (rsc, data) {
             (Rsc::OK, ResponseData::State(answer))
                 if answer.tid == poll_tid(cntr) && self.card.eid == Some(answer.eid) =>
             {
                 self.card.outstanding = None;
-                self.fenced(&answer);
+                self.fenced(&answer, device);
             }
+            (Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD, _) => {
+                self.answered_for_now(timers.after_delivered_s);
+            }
+            _ if on_site => self.relayed_poll_failed(rsc),
             (Rsc::CNTR_LOW, _) => {
                 if let Some(packet) = &mut self.card.outstanding {
                     packet.low_at.get_or_insert(self.now);
                 }
-            }
-            (Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD, _) => {
-                self.answered_for_now(timers.after_delivered_s);
             }
             (Rsc::NO_MEMORY, _) => self.answered_for_now(timers.no_memory_s),
             // A card that refuses polls is not asked at the pace of its answers.
@@ -102,15 +106,19 @@ impl Work<'_> {
     }
 
     /// Nothing older than the poll can execute any more, and the card says how far it came.
-    fn fenced(&mut self, answer: &PollAnswer) {
-        if self.card.resync {
+    fn fenced(&mut self, answer: &PollAnswer, device: Option<DeviceView>) {
+        if self.card.resync || self.card.restored {
             self.card.mo.reset(answer.mo_counter);
             if let Some(binding) = &mut self.card.binding {
                 binding.mo_cntr = binding.mo_cntr.min(answer.mo_counter);
             }
-            self.card.resync = false;
+            (self.card.resync, self.card.restored) = (false, false);
             self.card.resynced_at = self.now;
             self.fact("card.counter", format!("MO window restarts at {}", answer.mo_counter));
+        }
+        self.settle_claim(answer, device);
+        if let Some(active) = &mut self.card.active {
+            active.refused_in_clear = false;
         }
         let reached = |tid| if answer.last_tid == tid { answer.last_state } else { LastState::None };
         for unsettled in self.card.unsettled.clone() {
@@ -165,7 +173,7 @@ impl Work<'_> {
         if active.cancel {
             self.end(End::Cancelled, Some("fenced".to_owned()));
         } else if self.now >= active.order.deadline {
-            self.end(End::Expired, Some("fenced".to_owned()));
+            self.end(End::Expired, Some(DEADLINE_PASSED.to_owned()));
         } else {
             // At once the first time; a card that goes on refusing what it is sent is written by the plan of attempts.
             let wait_s = active.polls.checked_sub(1).map_or(0, |again| self.terms.timers.validity(again));

@@ -77,7 +77,14 @@ impl Stage {
         let (_, token) = api::create_key(&*store, &*clock, &*rng, owner()?, "demo").await?;
 
         let connector = Arc::new(TcpConnector);
-        let world = World { store: store.clone(), vault, clock: clock.clone(), rng: rng.clone(), connector };
+        let world = World {
+            store: store.clone(),
+            vault,
+            clock: clock.clone(),
+            rng: rng.clone(),
+            connector,
+            lookup: None,
+        };
         let gateway = Gateway::start(gateway_config(smsc, &password, &endpoint)?, world).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the HTTP API")?;
         let address = listener.local_addr()?;

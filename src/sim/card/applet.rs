@@ -10,8 +10,10 @@ use crate::applet::{
     WriteResult, WriteStatus,
 };
 use crate::identity::{Eid, Imei};
+use crate::sim::card::MoDialect;
 use crate::sim::card::files::Files;
 use crate::sim::card::write::{Write, detail};
+use crate::sim::fault_plan::WritePoint;
 
 /// The applet's version as it stands in its binding requests.
 const APP_VERSION: u16 = 1;
@@ -105,6 +107,7 @@ struct Session {
 pub(super) struct Applet {
     eid: Eid,
     timing: AppletTiming,
+    dialect: MoDialect,
     imei: Option<Imei>,
     bound: bool,
     binding_tid: u32,
@@ -118,10 +121,11 @@ pub(super) struct Applet {
 }
 
 impl Applet {
-    pub(super) fn new(eid: Eid, timing: AppletTiming) -> Self {
+    pub(super) fn new(eid: Eid, timing: AppletTiming, dialect: MoDialect) -> Self {
         Self {
             eid,
             timing,
+            dialect,
             imei: None,
             bound: false,
             binding_tid: 0,
@@ -189,7 +193,10 @@ impl Applet {
         self.session.service = service;
         if service {
             self.session.without_service = 0;
-            if self.session.authenticated && self.write.as_mut().is_some_and(Write::confirm) {
+            if self.session.authenticated
+                && self.write.as_mut().is_some_and(Write::confirm)
+                && self.result_is_due()
+            {
                 self.session.result.now();
             }
         } else {
@@ -225,7 +232,10 @@ impl Applet {
                 None
             }
             Message::Poll(poll) => {
-                if !self.bound && self.session.imei.is_some() {
+                if self.dialect == MoDialect::RawImei {
+                    // The message had no number that an answer could name.
+                    self.binding_answered(self.binding_tid, BindingResult::Saved);
+                } else if !self.bound && self.session.imei.is_some() {
                     self.session.trigger = Some(Trigger::Polled);
                     self.session.binding.now();
                     self.advance(files);
@@ -290,6 +300,11 @@ impl Applet {
             }
         }
         self.advance(files);
+    }
+
+    /// Where the write is now.
+    pub(super) fn write_point(&self) -> Option<WritePoint> {
+        self.write.as_ref().and_then(Write::point)
     }
 
     /// What the applet's memory says, for the report.
@@ -418,7 +433,7 @@ impl Applet {
     }
 
     fn result_is_due(&self) -> bool {
-        self.write.as_ref().is_some_and(Write::result_is_due)
+        self.dialect.has_results() && self.write.as_ref().is_some_and(Write::result_is_due)
     }
 
     fn result(&self, write: &Write, files: &Files) -> Option<WriteResult> {

@@ -6,28 +6,34 @@
 mod apdu;
 mod applet;
 mod files;
+mod outgoing;
+mod report;
 mod secured;
+mod spec;
 mod toolkit;
 mod usim;
 mod write;
 
 use std::collections::VecDeque;
 
-use crate::applet::{LastState, Message};
-use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
+use crate::applet::Message;
+use crate::identity::Eid;
 use crate::ota::comprehension_tlv::{find, read_all, read_ber, tag, template};
-use crate::ota::tp::{DCS_8_BIT_CLASS_2, Deliver, PID_SIM_DATA_DOWNLOAD, Submit, TpAddress, ValidityPeriod};
-use crate::ota::{Content, Cpi, KeySet, OpenedCommand, PartSet, Reference, SplitOptions, UserData, split};
+use crate::ota::tp::Deliver;
+use crate::ota::{Content, OpenedCommand, PartSet, UserData};
+use crate::sim::fault_plan::WritePoint;
 use crate::sim::hlr::OperatorSecret;
 use apdu::{Answer, Command, Status};
-use applet::{Applet, Sent, Wish};
+use applet::{Applet, Wish};
 use files::{Files, Selection};
 use secured::{Por, Secured, Verdict};
 use toolkit::{Proactive, Purpose, Toolkit};
 use usim::{Authentication, Usim};
 
 pub use applet::AppletTiming;
+pub use report::CardReport;
 pub use secured::{MO_TAR, MT_TAR};
+pub use spec::{CardSpec, MoDialect, Preset};
 pub use write::detail;
 
 /// A part of a response packet is tried so often; then the response counts as lost.
@@ -37,51 +43,12 @@ const NORMAL_SERVICE: u8 = 0x00;
 /// Event: location status (TS 102 223 §8.25).
 const LOCATION_STATUS: u8 = 0x03;
 
-/// What personalises a card, and the device that it is put into.
-#[derive(Debug, Clone)]
-pub struct CardSpec {
-    /// The card's own identity, read-only.
-    pub eid: Eid,
-    /// EF.ICCID as it leaves the factory.
-    pub iccid: Iccid,
-    /// The terminal's identity.
-    pub imei: Imei,
-    /// The bootstrap subscription; `None`: the card has no service until it is written.
-    pub preset: Option<Preset>,
-    /// OTA keys, shared with the platform.
-    pub keys: KeySet,
-    /// Where the applet sends its messages: the platform's number, digits only.
-    pub short_code: String,
-    /// The applet's waits and limits.
-    pub timing: AppletTiming,
-}
-
-impl CardSpec {
-    /// The short code of the simulated platform where nobody chose one.
-    pub const SHORT_CODE: &'static str = "10690";
-
-    /// A card without a preset, with the usual short code and timing.
-    #[must_use]
-    pub fn new(eid: Eid, iccid: Iccid, imei: Imei, keys: KeySet) -> Self {
-        let (short_code, timing) = (Self::SHORT_CODE.to_owned(), AppletTiming::default());
-        Self { eid, iccid, imei, preset: None, keys, short_code, timing }
-    }
-}
-
-/// A bootstrap subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Preset {
-    /// EF.IMSI.
-    pub imsi: Imsi,
-    /// EF.MSISDN.
-    pub msisdn: Msisdn,
-}
-
 /// A card. What is in `session` goes with the power; everything else stays.
 #[derive(Debug, Clone)]
 pub struct Card {
     eid: Eid,
     short_code: String,
+    mo_dialect: MoDialect,
     files: Files,
     usim: Usim,
     secured: Secured,
@@ -118,10 +85,11 @@ impl Card {
         Self {
             eid: spec.eid,
             short_code: spec.short_code.clone(),
+            mo_dialect: spec.mo_dialect,
             files: Files::personalised(&spec.iccid, preset),
             usim: Usim::new(pool),
             secured: Secured::new(spec.keys.clone()),
-            applet: Applet::new(spec.eid, spec.timing),
+            applet: Applet::new(spec.eid, spec.timing, spec.mo_dialect),
             last_reference: 0,
             session: Session::default(),
         }
@@ -131,6 +99,11 @@ impl Card {
     pub fn reset(&mut self) {
         self.session = Session::default();
         self.applet.reset(&mut self.files);
+    }
+
+    /// Where the card's write is now; `None` before the first, and once all is said about it.
+    pub(super) fn write_point(&self) -> Option<WritePoint> {
+        self.applet.write_point()
     }
 
     /// One C-APDU in, its R-APDU out.
@@ -290,7 +263,6 @@ impl Card {
 
     /// SMS-PP download (TS 31.111 §7.1). What carries no whole command packet is taken and has no effect.
     fn download(&mut self, deliver: &Deliver) -> Answer {
-        // The place for faults of the card: 93xx (busy), 62xx, 6Fxx.
         let Some(packet) = self.command_packet(deliver) else { return Answer::ok() };
         let (por, executed) = match self.secured.receive(&packet) {
             Verdict::Execute(command) => (self.execute(&command), true),
@@ -348,14 +320,6 @@ impl Card {
         self.secured.por(&command.header, &data)
     }
 
-    /// A response packet by SMS-SUBMIT, to where the command came from (TS 31.115 §4.4).
-    fn submit_por(&mut self, packet: &[u8], to: &TpAddress) {
-        for tpdu in self.submits(packet, Cpi::Response, to) {
-            self.session.por_parts += 1;
-            self.session.toolkit.push(Proactive::SendShortMessage(tpdu, Purpose::Por { attempts: 0 }));
-        }
-    }
-
     fn fulfil_wishes(&mut self) {
         while let Some(wish) = self.applet.poll_wish() {
             match wish {
@@ -367,108 +331,5 @@ impl Card {
                 Wish::Send(message, sent) => self.submit_own(&message, sent),
             }
         }
-    }
-
-    /// A message of the applet as a command packet to the platform.
-    fn submit_own(&mut self, message: &Message, sent: Sent) {
-        let tpdus = message
-            .to_der()
-            .ok()
-            .and_then(|data| self.secured.seal_own(&data).ok())
-            .zip(TpAddress::new(TpAddress::UNKNOWN, &self.short_code).ok())
-            .map(|(packet, to)| self.submits(&packet, Cpi::Command, &to))
-            .unwrap_or_default();
-        let total = tpdus.len();
-        if total == 0 {
-            self.applet.sent(sent, false, &self.files);
-        }
-        for (number, tpdu) in (1..).zip(tpdus) {
-            let purpose = Purpose::Own { message: sent, last: number == total };
-            self.session.toolkit.push(Proactive::SendShortMessage(tpdu, purpose));
-        }
-    }
-
-    /// The SMS-SUBMITs that carry a packet. A reference number is used again only after 255 others.
-    fn submits(&mut self, packet: &[u8], cpi: Cpi, to: &TpAddress) -> Vec<Vec<u8>> {
-        self.last_reference = self.last_reference.wrapping_add(1);
-        let options = SplitOptions::new(Reference::Bits8(self.last_reference));
-        let parts = split(packet, cpi, &options).unwrap_or_default();
-        parts
-            .into_iter()
-            .filter_map(|user_data| {
-                Submit {
-                    reject_duplicates: false,
-                    status_report: false,
-                    udhi: true,
-                    message_reference: 0,
-                    destination: to.clone(),
-                    pid: PID_SIM_DATA_DOWNLOAD,
-                    dcs: DCS_8_BIT_CLASS_2,
-                    validity_period: ValidityPeriod::None,
-                    user_data,
-                }
-                .encode()
-                .ok()
-            })
-            .collect()
-    }
-
-    /// What the card's memory holds.
-    #[must_use]
-    pub fn report(&self) -> CardReport {
-        let memory = self.applet.memory();
-        CardReport {
-            eid: self.eid,
-            iccid: self.files.iccid(),
-            ef_imsi: self.files.imsi(),
-            ef_msisdn: self.files.msisdn(),
-            bindings_sent: memory.bindings_sent,
-            binding_flag: memory.bound,
-            mt_packets: self.secured.received(),
-            executed: memory.executed.clone(),
-            cntr_conflicts: self.secured.conflicts().iter().map(|cntr| cntr.get()).collect(),
-            mo_counter: self.secured.mo_counter().get(),
-            last_tid: memory.last_tid,
-            last_state: state_name(memory.last_state),
-        }
-    }
-}
-
-/// What the report says of a card.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct CardReport {
-    /// The card.
-    pub eid: Eid,
-    /// EF.ICCID.
-    pub iccid: Option<Iccid>,
-    /// EF.IMSI; `None` where it is blank.
-    pub ef_imsi: Option<Imsi>,
-    /// EF.MSISDN; `None` where it is blank.
-    pub ef_msisdn: Option<Msisdn>,
-    /// Binding requests that the network has taken.
-    pub bindings_sent: u64,
-    /// Whether the platform has confirmed the binding.
-    pub binding_flag: bool,
-    /// Command packets received, whatever became of them.
-    pub mt_packets: u64,
-    /// Transaction ids of writes that were carried out, and how often: more than once is a fault of the card.
-    pub executed: std::collections::BTreeMap<u32, u32>,
-    /// CNTRs that came with two different contents, both authentic: any is a fault of the platform.
-    pub cntr_conflicts: Vec<u64>,
-    /// CNTR of the card's last own message.
-    pub mo_counter: u64,
-    /// Transaction id of the last write; 0 before the first.
-    pub last_tid: u32,
-    /// How far that write came: `none`, `accepted`, `confirmed`, `rolled_back`, `refused`.
-    pub last_state: &'static str,
-}
-
-const fn state_name(state: LastState) -> &'static str {
-    match state {
-        LastState::None => "none",
-        LastState::Accepted => "accepted",
-        LastState::Confirmed => "confirmed",
-        LastState::RolledBack => "rolled_back",
-        LastState::Refused => "refused",
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::applet::{LastState, WriteCard, WriteStatus};
 use crate::sim::card::files::{Files, SubscriptionFiles};
+use crate::sim::fault_plan::WritePoint;
 
 /// `detail` of a refused or rolled back result.
 pub mod detail {
@@ -86,6 +87,17 @@ impl Write {
     /// Whether the card is not yet done with it.
     pub(super) fn is_open(&self) -> bool {
         self.phase != Phase::Done
+    }
+
+    /// Where it is; `None` where nothing is left to do or to say.
+    pub(super) fn point(&self) -> Option<WritePoint> {
+        match (self.phase, self.state) {
+            (Phase::PorDue, _) => Some(WritePoint::Accepted),
+            (Phase::RefreshDue, LastState::RolledBack) => Some(WritePoint::Undone),
+            (Phase::RefreshDue, _) => Some(WritePoint::Written),
+            (Phase::ServiceDue, _) => Some(WritePoint::Refreshed),
+            (Phase::Done, _) => self.result_is_due().then_some(WritePoint::Ended),
+        }
     }
 
     /// The state as a result says it.

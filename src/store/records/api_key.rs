@@ -22,6 +22,8 @@ pub struct ApiKey {
     pub revoked: bool,
     /// What people call it.
     pub name: String,
+    /// What it opens. Empty in keys from before there were scopes: those open everything of their owner.
+    pub scopes: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -38,6 +40,8 @@ struct ApiKeyBody {
     revoked: bool,
     #[prost(string, tag = "6")]
     name: String,
+    #[prost(string, repeated, tag = "7")]
+    scopes: Vec<String>,
 }
 
 /// The body of a stored value that holds this record.
@@ -50,6 +54,7 @@ pub fn encode_api_key(key: &ApiKey) -> Vec<u8> {
         created: key.created,
         revoked: key.revoked,
         name: key.name.clone(),
+        scopes: key.scopes.clone(),
     }
     .encode_to_vec()
 }
@@ -67,5 +72,6 @@ pub fn decode_api_key(octets: &[u8]) -> Result<ApiKey, RecordError> {
         created: body.created,
         revoked: body.revoked,
         name: body.name,
+        scopes: body.scopes,
     })
 }

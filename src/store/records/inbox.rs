@@ -18,11 +18,18 @@ pub enum InboxRecord {
         /// The card it is bound to now.
         to: CardId,
     },
+    /// The device of this card was reported by another one, and stays bound to this one.
+    Contested {
+        /// The device.
+        imei: Imei,
+        /// The other card.
+        by: CardId,
+    },
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct InboxBody {
-    #[prost(oneof = "ConsequenceBody", tags = "1")]
+    #[prost(oneof = "ConsequenceBody", tags = "1, 2")]
     consequence: Option<ConsequenceBody>,
 }
 
@@ -30,6 +37,8 @@ struct InboxBody {
 enum ConsequenceBody {
     #[prost(message, tag = "1")]
     DeviceMoved(DeviceMovedBody),
+    #[prost(message, tag = "2")]
+    Contested(ContestedBody),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -40,6 +49,14 @@ struct DeviceMovedBody {
     to: Vec<u8>,
 }
 
+#[derive(Clone, PartialEq, prost::Message)]
+struct ContestedBody {
+    #[prost(bytes = "vec", tag = "1")]
+    imei: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    by: Vec<u8>,
+}
+
 /// The body of a stored value that holds this record.
 #[must_use]
 pub fn encode_inbox(consequence: &InboxRecord) -> Vec<u8> {
@@ -47,6 +64,10 @@ pub fn encode_inbox(consequence: &InboxRecord) -> Vec<u8> {
         InboxRecord::DeviceMoved { imei, to } => ConsequenceBody::DeviceMoved(DeviceMovedBody {
             imei: imei.to_mobile_identity().to_vec(),
             to: to.octets().to_vec(),
+        }),
+        InboxRecord::Contested { imei, by } => ConsequenceBody::Contested(ContestedBody {
+            imei: imei.to_mobile_identity().to_vec(),
+            by: by.octets().to_vec(),
         }),
     };
     InboxBody { consequence: Some(consequence) }.encode_to_vec()
@@ -62,6 +83,10 @@ pub fn decode_inbox(octets: &[u8]) -> Result<InboxRecord, RecordError> {
         ConsequenceBody::DeviceMoved(DeviceMovedBody { imei, to }) => Ok(InboxRecord::DeviceMoved {
             imei: read.imei("device_moved.imei", &imei)?,
             to: read.card("device_moved.to", &to)?,
+        }),
+        ConsequenceBody::Contested(ContestedBody { imei, by }) => Ok(InboxRecord::Contested {
+            imei: read.imei("contested.imei", &imei)?,
+            by: read.card("contested.by", &by)?,
         }),
     }
 }

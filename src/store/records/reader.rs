@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::card::{CardId, End, Hold, Owner, WriteId, WriteState};
+use crate::card::{Bearer, CardId, End, Hold, Owner, WriteId, WriteState};
 use crate::identity::{Eid, INTERNATIONAL, Iccid, Imei, Imsi, Msisdn};
 use crate::ota::Cntr;
 use crate::store::VALUE_OCTETS_MAX;
@@ -164,9 +164,14 @@ numbered! {
         10 => (WriteState::Ended(End::Cancelled)),
         11 => (WriteState::Ended(End::Expired)),
         12 => (WriteState::Ended(End::Unresolved)),
+        13 => (WriteState::OnSite),
     }
     Hold {
         1 => (Hold::WrongDevice),
+    }
+    Bearer {
+        1 => (Bearer::Sms),
+        2 => (Bearer::Relay),
     }
 }
 
@@ -190,12 +195,15 @@ mod tests {
             "cancelled",
             "expired",
             "unresolved",
+            "on_site",
         ];
         for (number, name) in (1..).zip(states) {
             let state = WriteState::of_number(number).expect("a state");
             assert_eq!((state.name(), state.number()), (name, number));
         }
-        assert_eq!([0, 13].map(WriteState::of_number), [None, None]);
+        assert_eq!([0, 14].map(WriteState::of_number), [None, None]);
+        let bearers = [None, Some(Bearer::Sms), Some(Bearer::Relay), None];
+        assert_eq!([0, 1, 2, 3].map(Bearer::of_number), bearers);
         assert_eq!([0, 1, 2].map(Hold::of_number), [None, Some(Hold::WrongDevice), None]);
     }
 }

@@ -25,6 +25,12 @@ pub struct SealedParts {
     /// The user data of each short message, in order: at most [`SEALED_PARTS_MAX`], of 1 to
     /// [`SEALED_PART_OCTETS_MAX`] octets each.
     pub parts: Vec<Vec<u8>>,
+    /// When it was sealed, unix ms: the service centre's time stamp in what is exported. 0 in records from before there
+    /// was an export.
+    pub sealed_at: u64,
+    /// Type of address and digits of the sender that is named in what is exported; `None` in records from before there
+    /// was an export.
+    pub originator: Option<(u8, String)>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -39,6 +45,18 @@ struct SealedPartsBody {
     tar: Vec<u8>,
     #[prost(bytes = "vec", repeated, tag = "5")]
     parts: Vec<Vec<u8>>,
+    #[prost(uint64, tag = "6")]
+    sealed_at: u64,
+    #[prost(message, optional, tag = "7")]
+    originator: Option<OriginatorBody>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct OriginatorBody {
+    #[prost(uint32, tag = "1")]
+    type_of_address: u32,
+    #[prost(string, tag = "2")]
+    digits: String,
 }
 
 /// The body of a stored value that holds this record.
@@ -50,6 +68,11 @@ pub fn encode_sealed_parts(sealed: &SealedParts) -> Vec<u8> {
         spi2: u32::from(sealed.spi2),
         tar: sealed.tar.to_vec(),
         parts: sealed.parts.clone(),
+        sealed_at: sealed.sealed_at,
+        originator: sealed.originator.as_ref().map(|(type_of_address, digits)| OriginatorBody {
+            type_of_address: u32::from(*type_of_address),
+            digits: digits.clone(),
+        }),
     }
     .encode_to_vec()
 }
@@ -64,11 +87,16 @@ pub fn decode_sealed_parts(octets: &[u8]) -> Result<SealedParts, RecordError> {
     if !body.parts.iter().all(|part| (1..=SEALED_PART_OCTETS_MAX).contains(&part.len())) {
         return Err(read.error("parts", "parts of 1 to 255 octets"));
     }
+    let originator = body.originator.map(|OriginatorBody { type_of_address, digits }| {
+        Ok((read.octet("originator.type_of_address", type_of_address)?, digits))
+    });
     Ok(SealedParts {
         kvn: read.octet("kvn", body.kvn)?,
         spi1: read.octet("spi1", body.spi1)?,
         spi2: read.octet("spi2", body.spi2)?,
         tar: read.array("tar", &body.tar, "a TAR of 3 octets")?,
         parts: body.parts,
+        sealed_at: body.sealed_at,
+        originator: originator.transpose()?,
     })
 }

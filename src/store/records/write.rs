@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::card::{CardId, Hold, Order, Owner, Subscription, WriteId, WriteState};
+use crate::card::{Bearer, CardId, Hold, Order, Owner, Subscription, WriteId, WriteState};
 use crate::identity::Imei;
 
 use super::RecordError;
@@ -34,7 +34,7 @@ pub struct Write {
     pub reason: Option<String>,
     /// What decision it waits for.
     pub hold: Option<Hold>,
-    /// The card, once known.
+    /// The card, once known: while the write waits, the one that the order names.
     pub card: Option<CardId>,
     /// Its transaction id on the card, once begun.
     pub tid: Option<u32>,
@@ -50,6 +50,14 @@ pub struct Write {
     pub written_at: Option<u64>,
     /// When it ended, unix ms.
     pub ended_at: Option<u64>,
+    /// How it reaches the card: as ordered, and once it has begun as decided; `None` before.
+    pub bearer: Option<Bearer>,
+    /// The write that this one tries again.
+    pub retry_of: Option<WriteId>,
+    /// Where it ended effective: whether the card proved that it sits in the device ordered.
+    pub imei_verified: Option<bool>,
+    /// The profile that the card must have, where the order names one.
+    pub profile: Option<String>,
 }
 
 impl Write {
@@ -62,6 +70,7 @@ impl Write {
             target: self.target.clone(),
             deadline: self.deadline,
             seq: self.seq,
+            bearer: self.bearer,
         }
     }
 }
@@ -106,6 +115,14 @@ struct WriteBody {
     written_at: Option<u64>,
     #[prost(uint64, optional, tag = "19")]
     ended_at: Option<u64>,
+    #[prost(uint32, optional, tag = "20")]
+    bearer: Option<u32>,
+    #[prost(bytes = "vec", optional, tag = "21")]
+    retry_of: Option<Vec<u8>>,
+    #[prost(bool, optional, tag = "22")]
+    imei_verified: Option<bool>,
+    #[prost(string, optional, tag = "23")]
+    profile: Option<String>,
 }
 
 /// The body of a stored value that holds this record.
@@ -131,6 +148,10 @@ pub fn encode_write(write: &Write) -> Vec<u8> {
         seq: write.seq,
         written_at: write.written_at,
         ended_at: write.ended_at,
+        bearer: write.bearer.map(Numbered::number),
+        retry_of: write.retry_of.map(|id| id.octets().to_vec()),
+        imei_verified: write.imei_verified,
+        profile: write.profile.clone(),
     }
     .encode_to_vec()
 }
@@ -161,5 +182,9 @@ pub fn decode_write(octets: &[u8]) -> Result<Write, RecordError> {
         seq: body.seq,
         written_at: body.written_at,
         ended_at: body.ended_at,
+        bearer: body.bearer.map(|bearer| read.numbered("bearer", bearer)).transpose()?,
+        retry_of: body.retry_of.map(|octets| read.write("retry_of", &octets)).transpose()?,
+        imei_verified: body.imei_verified,
+        profile: body.profile,
     })
 }

@@ -1,8 +1,8 @@
 //! The write that a card is busy with, and those it may still prove.
 
-use crate::card::{Active, Order, Unsettled, WriteId};
+use crate::card::{Active, Bearer, Order, Unsettled, WriteId};
 
-use super::target;
+use super::{bearer, target};
 use crate::store::records::RecordError;
 use crate::store::records::reader::{Numbered, Reader};
 use crate::store::records::subscription::SubscriptionBody;
@@ -33,6 +33,11 @@ pub(super) struct ActiveBody {
     cancel: bool,
     #[prost(uint32, optional, tag = "12")]
     hold: Option<u32>,
+    /// By short message where it is not on site.
+    #[prost(bool, tag = "13")]
+    relay: bool,
+    #[prost(bool, tag = "14")]
+    refused_in_clear: bool,
 }
 
 impl ActiveBody {
@@ -40,6 +45,7 @@ impl ActiveBody {
         let Active {
             order,
             tid,
+            bearer,
             state,
             since,
             not_before,
@@ -50,6 +56,7 @@ impl ActiveBody {
             polls,
             cancel,
             hold,
+            refused_in_clear,
         } = active;
         Self {
             order: Some(OrderBody::of(order)),
@@ -64,6 +71,8 @@ impl ActiveBody {
             polls: u32::from(*polls),
             cancel: *cancel,
             hold: hold.map(Numbered::number),
+            relay: *bearer == Bearer::Relay,
+            refused_in_clear: *refused_in_clear,
         }
     }
 
@@ -71,6 +80,7 @@ impl ActiveBody {
         Ok(Active {
             order: read.present("active.order", self.order)?.read(read)?,
             tid: self.tid,
+            bearer: bearer(self.relay),
             state: read.numbered("active.state", self.state)?,
             since: self.since,
             not_before: self.not_before,
@@ -81,6 +91,7 @@ impl ActiveBody {
             polls: read.octet("active.polls", self.polls)?,
             cancel: self.cancel,
             hold: self.hold.map(|hold| read.numbered("active.hold", hold)).transpose()?,
+            refused_in_clear: self.refused_in_clear,
         })
     }
 }
@@ -97,17 +108,20 @@ struct OrderBody {
     deadline: u64,
     #[prost(uint32, tag = "5")]
     seq: u32,
+    #[prost(uint32, optional, tag = "6")]
+    bearer: Option<u32>,
 }
 
 impl OrderBody {
     fn of(order: &Order) -> Self {
-        let Order { id, imei, target, deadline, seq } = order;
+        let Order { id, imei, target, deadline, seq, bearer } = order;
         Self {
             id: id.octets().to_vec(),
             imei: imei.to_mobile_identity().to_vec(),
             target: Some(SubscriptionBody::of(target)),
             deadline: *deadline,
             seq: *seq,
+            bearer: bearer.map(Numbered::number),
         }
     }
 
@@ -118,6 +132,7 @@ impl OrderBody {
             target: target(read, "active.order.target", self.target)?,
             deadline: self.deadline,
             seq: self.seq,
+            bearer: self.bearer.map(|bearer| read.numbered("active.order.bearer", bearer)).transpose()?,
         })
     }
 }

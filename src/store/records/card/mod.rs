@@ -1,6 +1,7 @@
 //! The card's record: the whole aggregate.
 
 mod active;
+mod binding;
 mod packet;
 
 use std::collections::VecDeque;
@@ -8,14 +9,15 @@ use std::collections::VecDeque;
 use prost::Message as _;
 
 use crate::card::{
-    Binding, Card, Counter, MoWindow, Owed, QUEUE_MAX, Subscription, UNSETTLED_MAX, Unsettled, WINDOW,
+    Bearer, Card, Counter, MoWindow, Owed, QUEUE_MAX, Subscription, UNSETTLED_MAX, Unsettled, WINDOW,
 };
 
 use super::RecordError;
 use super::reader::Reader;
 use super::subscription::SubscriptionBody;
 use active::{ActiveBody, ResultBody, UnsettledBody};
-use packet::{AckBody, NoticeBody, OutstandingBody, OwedBody};
+use binding::{BindingBody, ClaimedBody, HeldBody};
+use packet::{NoticeBody, OutstandingBody, OwedBody};
 
 /// Most octets of a card's body, so that the stored value stays below 4 KiB. Kept where every text of the card (owner,
 /// profile, counter scopes, message ids) has at most 65 octets.
@@ -82,6 +84,16 @@ struct CardBody {
     resynced_at: u64,
     #[prost(uint64, tag = "25")]
     seq: u64,
+    #[prost(message, optional, tag = "26")]
+    held: Option<HeldBody>,
+    #[prost(message, optional, tag = "27")]
+    claimed: Option<ClaimedBody>,
+    #[prost(bool, tag = "28")]
+    ask: bool,
+    #[prost(uint64, tag = "29")]
+    asked_at: u64,
+    #[prost(bool, tag = "30")]
+    restored: bool,
 }
 
 /// The body of a stored value that holds this record.
@@ -101,6 +113,8 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         counters,
         mo,
         binding,
+        held,
+        claimed,
         last_tid,
         active,
         queue,
@@ -113,6 +127,9 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         repeated_at,
         resync,
         resynced_at,
+        ask,
+        asked_at,
+        restored,
         seq,
     } = card;
     let subscription = |subscription: &Option<_>| subscription.as_ref().map(SubscriptionBody::of);
@@ -142,6 +159,11 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         resync: *resync,
         resynced_at: *resynced_at,
         seq: *seq,
+        held: held.as_ref().map(HeldBody::of),
+        claimed: claimed.as_ref().map(ClaimedBody::of),
+        ask: *ask,
+        asked_at: *asked_at,
+        restored: *restored,
     }
     .encode_to_vec()
 }
@@ -173,6 +195,8 @@ pub fn decode_card(octets: &[u8]) -> Result<Card, RecordError> {
         counters: body.counters.into_iter().map(CounterBody::read).collect(),
         mo: body.mo.unwrap_or_default().read(read)?,
         binding: body.binding.map(|binding| binding.read(read)).transpose()?,
+        held: body.held.map(|held| held.read(read)).transpose()?,
+        claimed: body.claimed.map(|claimed| claimed.read(read)).transpose()?,
         last_tid: body.last_tid,
         active: body.active.map(|active| active.read(read)).transpose()?,
         queue: read.writes("queue", &body.queue, QUEUE_MAX)?,
@@ -185,6 +209,9 @@ pub fn decode_card(octets: &[u8]) -> Result<Card, RecordError> {
         repeated_at: body.repeated_at,
         resync: body.resync,
         resynced_at: body.resynced_at,
+        ask: body.ask,
+        asked_at: body.asked_at,
+        restored: body.restored,
         seq: body.seq,
     })
 }
@@ -238,40 +265,6 @@ impl MoWindowBody {
     }
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
-struct BindingBody {
-    #[prost(bytes = "vec", tag = "1")]
-    imei: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    since: u64,
-    #[prost(uint64, tag = "3")]
-    mo_cntr: u64,
-    #[prost(message, optional, tag = "4")]
-    answered: Option<AckBody>,
-}
-
-impl BindingBody {
-    fn of(binding: &Binding) -> Self {
-        let Binding { imei, since, mo_cntr, answered } = binding;
-        Self {
-            imei: imei.to_mobile_identity().to_vec(),
-            since: *since,
-            mo_cntr: *mo_cntr,
-            answered: Some(AckBody::of(*answered)),
-        }
-    }
-
-    fn read(self, read: Reader) -> Result<Binding, RecordError> {
-        let answered = read.present("binding.answered", self.answered)?;
-        Ok(Binding {
-            imei: read.imei("binding.imei", &self.imei)?,
-            since: self.since,
-            mo_cntr: self.mo_cntr,
-            answered: answered.read(read, "binding.answered")?,
-        })
-    }
-}
-
 /// A subscription that is never missing.
 fn target(
     read: Reader,
@@ -279,4 +272,9 @@ fn target(
     target: Option<SubscriptionBody>,
 ) -> Result<Subscription, RecordError> {
     read.present(field, target)?.read(read, field)
+}
+
+/// The bearer; records from before there was another one say nothing.
+fn bearer(relay: bool) -> Bearer {
+    if relay { Bearer::Relay } else { Bearer::Sms }
 }

@@ -1,9 +1,9 @@
 //! Packets on their way to a card, and the answers it is owed.
 
 use crate::applet::{BindingAck, BindingResult, WriteStatus};
-use crate::card::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
+use crate::card::{Answer, Bearer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
 
-use super::LEGS_MAX;
+use super::{LEGS_MAX, bearer};
 use crate::store::records::RecordError;
 use crate::store::records::reader::{Numbered, Reader, msisdn_octets, numbered};
 
@@ -39,11 +39,14 @@ pub(super) struct OutstandingBody {
     low_at: Option<u64>,
     #[prost(message, optional, tag = "6")]
     acknowledges: Option<AckBody>,
+    /// By short message where it is not on site.
+    #[prost(bool, tag = "7")]
+    relay: bool,
 }
 
 impl OutstandingBody {
     pub(super) fn of(packet: &Outstanding) -> Self {
-        let Outstanding { purpose, cntr, legs, repeated, low_at, acknowledges } = packet;
+        let Outstanding { purpose, bearer, cntr, legs, repeated, low_at, acknowledges } = packet;
         Self {
             purpose: purpose.number(),
             cntr: cntr.get(),
@@ -51,6 +54,7 @@ impl OutstandingBody {
             repeated: *repeated,
             low_at: *low_at,
             acknowledges: acknowledges.map(AckBody::of),
+            relay: *bearer == Bearer::Relay,
         }
     }
 
@@ -59,6 +63,7 @@ impl OutstandingBody {
         let legs = self.legs.into_iter().map(|leg| leg.read(read, "outstanding.legs"));
         Ok(Outstanding {
             purpose: read.numbered("outstanding.purpose", self.purpose)?,
+            bearer: bearer(self.relay),
             cntr: read.cntr("outstanding.cntr", self.cntr)?,
             legs: legs.collect::<Result<Vec<Leg>, _>>()?,
             repeated: self.repeated,
@@ -81,6 +86,8 @@ struct LegBody {
     state: Option<LegStateBody>,
     #[prost(string, tag = "8")]
     message_id: String,
+    #[prost(bool, optional, tag = "9")]
+    receipt: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -130,7 +137,7 @@ struct SilentBody {}
 
 impl LegBody {
     fn of(leg: &Leg) -> Self {
-        let Leg { to, attempt, state, message_id } = leg;
+        let Leg { to, attempt, state, message_id, receipt } = leg;
         let state = match *state {
             LegState::Ready { since } => LegStateBody::Ready(ReadyBody { since }),
             LegState::Handed { since, at } => LegStateBody::Handed(HandedBody { since, at }),
@@ -143,6 +150,7 @@ impl LegBody {
             attempt: u32::from(*attempt),
             state: Some(state),
             message_id: message_id.clone(),
+            receipt: *receipt,
         }
     }
 
@@ -160,6 +168,7 @@ impl LegBody {
             attempt: read.octet(field, self.attempt)?,
             state,
             message_id: self.message_id,
+            receipt: self.receipt,
         })
     }
 }
@@ -288,7 +297,8 @@ mod tests {
     fn stored_leg_states_stand() {
         let octets = |state| {
             let to = "123".parse().expect("a number");
-            LegBody::of(&Leg { to, attempt: 1, state, message_id: String::new() }).encode_to_vec()
+            let leg = Leg { to, attempt: 1, state, message_id: String::new(), receipt: None };
+            LegBody::of(&leg).encode_to_vec()
         };
         let start = [0x0A, 3, 0x91, 0x21, 0xF3, 0x10, 1];
         let states: [(LegState, &[u8]); 5] = [

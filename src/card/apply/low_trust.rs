@@ -1,0 +1,133 @@
+//! What anybody could have sent: plain messages, and errors in clear. None of it changes a subscription, a binding or the
+//! end of a write; it may only make the platform ask the card.
+
+use super::Work;
+use crate::applet::{BindingAck, BindingResult, WriteResult, WriteStatus};
+use crate::card::{Answer, ClaimSource, Claimed, LegState, Purpose, WriteState};
+use crate::identity::{Imei, Msisdn};
+use crate::ota::{Cntr, Rsc};
+
+impl Work<'_> {
+    /// A device that the card is said to be in.
+    pub(super) fn claim(&mut self, imei: Imei, from: Option<Msisdn>, source: ClaimSource) {
+        let tid = match source {
+            ClaimSource::PlainDer { eid, .. } if self.card.eid != Some(eid) => {
+                self.fact("binding.suspect", format!("a request without proof names {eid}"));
+                return;
+            }
+            ClaimSource::PlainDer { tid, .. } => Some(tid),
+            ClaimSource::RawImei => None,
+        };
+        match self.card.binding.as_ref().map(|binding| binding.imei) {
+            Some(bound) if bound.key() == imei.key() => self.repeat_claim(tid, from),
+            Some(bound) => {
+                self.fact("binding.suspect", format!("imei {imei} without proof, bound to {bound}"));
+            }
+            None => {
+                let before = self.card.claimed.as_ref().filter(|claimed| claimed.imei.key() == imei.key());
+                let since = before.map(|claimed| claimed.since);
+                if since.is_none() {
+                    self.fact("binding.held", format!("unconfirmed: imei {imei}"));
+                }
+                self.card.claimed = Some(Claimed { imei, since: since.unwrap_or(self.now), tid, from });
+                self.ask();
+            }
+        }
+        self.wake();
+    }
+
+    /// What is known already. Such messages have no counter, so that a duplicate shows by its time only.
+    fn repeat_claim(&mut self, tid: Option<u32>, from: Option<Msisdn>) {
+        if !self.may_repeat_answer() {
+            return;
+        }
+        self.fact("binding.repeated", "without proof");
+        if let (Some(tid), Some(binding)) = (tid, &mut self.card.binding) {
+            let ack = BindingAck { tid, result: BindingResult::Saved };
+            binding.answered = Some(ack);
+            self.owe(Answer::Binding(ack), from);
+        }
+    }
+
+    /// Whether an answer may be repeated now; notes that it is.
+    pub(super) fn may_repeat_answer(&mut self) -> bool {
+        let may = self.now >= self.card.repeated_at + self.terms.timers.repeat_answer_s * 1000;
+        if may {
+            self.card.repeated_at = self.now;
+        }
+        may
+    }
+
+    /// What a write is said to have come to: only the card's secured answer decides.
+    pub(super) fn plain_result(&mut self, result: &WriteResult, from: Option<Msisdn>) {
+        let WriteResult { tid, status, .. } = *result;
+        self.fact("card.hint", format!("a result without proof: {status:?}, tid {tid}"));
+        self.wake();
+        if self.card.eid != Some(result.eid) {
+            return;
+        }
+        let may_ask = self.now >= self.card.asked_at + self.terms.timers.wake_s * 1000;
+        let (now, ours) = (self.now, self.card.active.as_ref().is_some_and(|active| active.tid == tid));
+        match self.state().filter(|_| ours) {
+            Some(WriteState::Sent | WriteState::OnSite) => {
+                self.doubt("a result without proof");
+                self.poll_from(now);
+            }
+            Some(WriteState::Written) if may_ask => self.poll_from(now),
+            Some(_) => {}
+            None if self.card.unsettled.iter().any(|unsettled| unsettled.tid == tid) => self.ask(),
+            None if status != WriteStatus::Accepted && self.taken_before(tid) => {
+                if self.may_repeat_answer() {
+                    self.owe(Answer::Result { tid, status }, from);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The polls of the active write go on at `at`.
+    pub(super) fn poll_from(&mut self, at: u64) {
+        if let Some(active) = &mut self.card.active {
+            active.not_before = at;
+        }
+    }
+
+    /// Something that looks like an answer and proves nothing. A refusal in clear stops the repetition of octets that the
+    /// card may never take: the card is asked instead.
+    pub(super) fn hint(&mut self, what: String, cntr: Option<Cntr>, rsc: Option<Rsc>, from: Option<Msisdn>) {
+        self.fact("card.hint", what);
+        let refuses = matches!(
+            rsc,
+            Some(Rsc::CHECK_FAILED | Rsc::CIPHERING_ERROR | Rsc::TAR_UNKNOWN | Rsc::LEVEL_TOO_LOW)
+        );
+        let Some(packet) = self.card.outstanding.as_ref().filter(|packet| packet.left()) else { return };
+        let in_flight = cntr.is_none_or(|cntr| cntr.get() == 0 || cntr == packet.cntr);
+        if !refuses || !in_flight || self.is_strangers(from) {
+            return;
+        }
+        let purpose = packet.purpose;
+        if purpose == Purpose::Write {
+            self.doubt("refused in clear");
+        }
+        if let Some(active) = &mut self.card.active {
+            active.refused_in_clear = true;
+        }
+    }
+
+    /// Whether a number may still be another card's: the target's, while the card has not written it.
+    fn is_strangers(&self, from: Option<Msisdn>) -> bool {
+        let Some(active) = &self.card.active else { return false };
+        let current = self.card.current.as_ref().map(|current| current.msisdn);
+        active.state != WriteState::Written
+            && from == Some(active.order.target.msisdn)
+            && current != Some(active.order.target.msisdn)
+    }
+
+    /// The card's state is wanted, for more than its active write; the answer to a poll on its way will do.
+    pub(super) fn ask(&mut self) {
+        let asked = self.card.outstanding.as_ref().is_some_and(|packet| {
+            packet.purpose == Purpose::Poll && packet.legs.iter().any(|leg| leg.state != LegState::Silent)
+        });
+        self.card.ask |= !asked;
+    }
+}
