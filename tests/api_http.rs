@@ -106,7 +106,8 @@ impl Platform {
         (card.eid, card.iccid) = (EID.parse().ok(), ICCID.parse().ok());
         let answered =
             airwrite::applet::BindingAck { tid: 1, result: airwrite::applet::BindingResult::Saved };
-        card.binding = Some(Binding { imei: IMEI.parse().unwrap(), since: 0, mo_cntr: 1, answered: Some(answered) });
+        card.binding =
+            Some(Binding { imei: IMEI.parse().unwrap(), since: 0, mo_cntr: 1, answered: Some(answered) });
         let mut commit = Commit::new();
         commit.put(keys::card(id), Guarded::encode(1, &encode_card(&card)));
         let index = Unguarded::encode(&id.octets());

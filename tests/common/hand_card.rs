@@ -18,7 +18,7 @@ pub(crate) struct HandCard {
     keys: KeySet,
     pub(crate) eid: Eid,
     pub(crate) imei: Imei,
-    /// What it has from the factory.
+    /// What it has from the factory; where it has nothing, numbers that nobody has.
     pub(crate) preset: Subscription,
     /// Its own counter.
     pub(crate) mo: u64,
@@ -40,16 +40,19 @@ impl HandCard {
             keys: row.keys[0].key_set().unwrap(),
             eid: row.eid.unwrap(),
             imei: scene.imei(index),
-            preset: row.preset.clone().unwrap(),
+            preset: row.preset.clone().unwrap_or_else(nothing),
             mo: 0,
         }
     }
 
     /// Opens a packet of one part.
     pub(crate) fn open(&self, sm: &Sm) -> Packet {
-        let user_data = sm.user_data();
-        let packet = UserData::parse(&user_data).unwrap().payload;
-        let opened = command::open(&packet, &self.keys).unwrap();
+        self.open_packet(&UserData::parse(&sm.user_data()).unwrap().payload)
+    }
+
+    /// Opens a packet, from CPL on.
+    pub(crate) fn open_packet(&self, packet: &[u8]) -> Packet {
+        let opened = command::open(packet, &self.keys).unwrap();
         Packet {
             tar: opened.header.tar,
             cntr: opened.header.cntr,
@@ -134,6 +137,11 @@ impl Packet {
             _ => None,
         }
     }
+}
+
+fn nothing() -> Subscription {
+    let (imsi, msisdn) = ("001019999999999".parse().unwrap(), "861069999999999".parse().unwrap());
+    Subscription { imsi, msisdn, iccid: None, smsc: None }
 }
 
 /// A command packet as a TP-UD of one part.

@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
     /// What is other than usual in the link's configuration.
     pub(crate) link: LinkConfig,
+    /// Whether the platform's cards have no subscription yet.
+    pub(crate) no_preset: bool,
     /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
     pub(crate) by_hand: bool,
 }
@@ -89,6 +91,7 @@ impl Setup {
             profile: profile(),
             more: |_| Vec::new(),
             link: LinkConfig::default(),
+            no_preset: false,
             by_hand: false,
         }
     }
@@ -115,11 +118,14 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { cards, targets, seed, smsc, timers, profile, more, link, by_hand } = setup;
+        let Setup { cards, targets, seed, smsc, timers, profile, more, link, no_preset, by_hand } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
         sample.cards.truncate(cards as usize);
+        if no_preset {
+            sample.cards.iter_mut().for_each(|row| row.preset = None);
+        }
         let mut specs: Vec<CardSpec> = sample.cards.iter().zip(1..).map(|(row, n)| spec(row, n)).collect();
         specs.extend(more(&sample));
         let account = EsmeAccount {

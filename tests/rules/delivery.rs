@@ -71,7 +71,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "the store fails while a refusal is recorded",
         given: &[Does::Bind],
-        does: &[Does::StoreOutOfService, Does::Junk(Junk::WrongCheck)],
+        does: &[Does::StoreOutOfService, Does::Junk(Junk::WrongCheck), Does::StoreIsBack],
         answers: &["ESME_RX_T_APPN"],
         ..ROW
     },
@@ -96,9 +96,9 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
-        name: "a malformed PDU",
+        name: "a malformed PDU: the status says which field",
         does: &[Does::Junk(Junk::MalformedPdu)],
-        answers: &["ESME_RINVMSGLEN"],
+        answers: &["ESME_RINVSERTYP"],
         ..ROW
     },
 ];

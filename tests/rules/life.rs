@@ -3,7 +3,7 @@
 use airwrite::applet::{LastState, WriteStatus};
 use airwrite::ota::Rsc;
 
-use crate::row::{Does, From, ROW, Row, Says};
+use crate::row::{Does, From, OnSite, ROW, Row, Says};
 
 const BOUND: &[Does] = &[Does::Bind];
 const WAITING: &[Does] = &[Does::Order];
@@ -24,6 +24,8 @@ const EFFECTIVE: &[Does] = &[
 ];
 const HELD: &[Does] =
     &[Does::Bind, Does::Order, Does::Por(Rsc::OK, Says::Accepted), Does::ResultInAnotherDevice];
+const QUEUED_FOR_RELAY: &[Does] = &[Does::Bind, Does::OrderOnSite];
+const ON_SITE: &[Does] = &[Does::Bind, Does::OrderOnSite, Does::Export];
 const DAY: u64 = 86_400;
 
 const ROWS: &[Row] = &[
@@ -335,6 +337,113 @@ const ROWS: &[Row] = &[
         does: &[Does::Wait(31 * DAY + 60)],
         state: "unresolved",
         events: &["write.unresolved"],
+        ..ROW
+    },
+    Row {
+        name: "held: accepted",
+        given: HELD,
+        does: &[Does::DecideWrite(true)],
+        state: "effective",
+        events: &["write.effective"],
+        ..ROW
+    },
+    Row {
+        name: "held: rejected",
+        given: HELD,
+        does: &[Does::DecideWrite(false)],
+        state: "unresolved",
+        events: &["write.unresolved"],
+        ..ROW
+    },
+    // on_site
+    Row {
+        name: "queued for the relay: nothing goes out until it is read",
+        given: BOUND,
+        does: &[Does::OrderOnSite, Does::Wait(600)],
+        state: "queued",
+        events: &["write.accepted"],
+        ..ROW
+    },
+    Row {
+        name: "queued for the relay: exported",
+        given: QUEUED_FOR_RELAY,
+        does: &[Does::Export],
+        state: "on_site",
+        answers: &["exported write"],
+        events: &["write.sent"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: read again, the same octets, and no resend plan",
+        given: ON_SITE,
+        does: &[Does::Wait(DAY), Does::Export],
+        state: "on_site",
+        answers: &["exported write again"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: R-APDUs with the PoR are posted back",
+        given: ON_SITE,
+        does: &[Does::PostBack(OnSite::WithGetResponse, Rsc::OK, Says::Accepted)],
+        state: "written",
+        events: &["write.written"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: the PoR in the answer to the ENVELOPE itself",
+        given: ON_SITE,
+        does: &[Does::PostBack(OnSite::AtOnce, Rsc::OK, Says::Accepted)],
+        state: "written",
+        events: &["write.written"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: refused by the applet",
+        given: ON_SITE,
+        does: &[Does::PostBack(OnSite::AtOnce, Rsc::OK, Says::Refused)],
+        state: "failed",
+        events: &["write.failed"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: the card is busy (93xx), so the same octets once more",
+        given: ON_SITE,
+        does: &[Does::PostBack(OnSite::Busy, Rsc::OK, Says::Nothing), Does::Export],
+        state: "on_site",
+        answers: &["exported write again"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: a changed PoR decides nothing",
+        given: ON_SITE,
+        does: &[Does::PostBack(OnSite::Changed, Rsc::OK, Says::Accepted)],
+        state: "on_site",
+        events: &["card.hint"],
+        ..ROW
+    },
+    Row {
+        name: "on_site: written is proved by a poll that is brought to the card, which sets its subscription",
+        given: &[
+            Does::SupplyBinding,
+            Does::Order,
+            Does::Export,
+            Does::PostBack(OnSite::WithGetResponse, Rsc::OK, Says::Accepted),
+        ],
+        does: &[Does::Export, Does::PostBack(OnSite::AtOnce, Rsc::OK, Says::State(LastState::Confirmed))],
+        state: "effective",
+        answers: &["exported poll"],
+        events: &["card.subscription_changed", "write.effective"],
+        no_preset: true,
+        ..ROW
+    },
+    Row {
+        name: "waiting: the business platform supplies the binding of a card without preset",
+        given: WAITING,
+        does: &[Does::SupplyBinding, Does::Export],
+        state: "on_site",
+        answers: &["exported write"],
+        events: &["binding.created", "write.sent"],
+        no_preset: true,
         ..ROW
     },
     // A result in any state but an end.

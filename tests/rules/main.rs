@@ -14,9 +14,11 @@ mod common;
 
 mod delivery;
 mod life;
+mod on_site;
 mod play;
 mod por;
 mod row;
+mod says;
 mod spoofing;
 mod submission;
 

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use airwrite::applet::{LastState, Message, WriteStatus};
-use airwrite::card::{Card, Subscription, Timers, WriteId};
-use airwrite::identity::Msisdn;
+use airwrite::applet::{Message, WriteStatus};
+use airwrite::card::{Bearer, Card, Subscription, Timers, WriteId};
+use airwrite::gateway::CardRef;
 use airwrite::link::LinkConfig;
-use airwrite::ota::{Cntr, ResponseHeader, Rsc, Spi1, Spi2, response};
+use airwrite::ota::{Cntr, Spi2};
 use airwrite::smpp::{Body, CommandStatus, End, Event, Sm, UnansweredSm};
 use airwrite::store::Fault;
 use bytes::Bytes;
 
-use crate::common::hand_card::{HandCard, Packet, command_user_data, response_user_data};
+use crate::common::hand_card::{HandCard, Packet};
 use crate::common::scene::{Scene, Setup, profile};
-use crate::common::smsc::{Smsc, message, plain_message, receipt};
-use crate::row::{Cleared, Does, From, Junk, Row, Says, Smscs};
+use crate::common::smsc::{Smsc, receipt};
+use crate::row::{Does, From, Row, Smscs};
 
 /// After this long without anything the gateway has done what it does at once.
 const QUIET: Duration = Duration::from_millis(700);
@@ -42,23 +42,27 @@ pub(crate) struct Standing {
 
 /// A row being played.
 pub(crate) struct Play {
-    scene: Scene,
-    smsc: Option<Smsc>,
-    card: HandCard,
-    writes: Vec<WriteId>,
+    pub(crate) scene: Scene,
+    pub(crate) smsc: Option<Smsc>,
+    pub(crate) card: HandCard,
+    pub(crate) writes: Vec<WriteId>,
+    /// An order for another device, which waits.
+    waiting: Option<WriteId>,
     /// How the SMSC answers what is submitted next; after that it accepts.
     smscs: VecDeque<Smscs>,
     accepted: u32,
     message_ids: Vec<(String, String)>,
     /// Packets to the card, oldest first, each once.
-    packets: Vec<Packet>,
+    pub(crate) packets: Vec<Packet>,
+    /// What was exported, oldest first: attempt and APDUs.
+    pub(crate) exported: Vec<(u32, Vec<Vec<u8>>)>,
     /// What went out under a CNTR.
-    contents: BTreeMap<Cntr, Bytes>,
+    pub(crate) contents: BTreeMap<Cntr, Bytes>,
     /// Where each CNTR went.
     sent: Vec<(Cntr, String)>,
     /// The last message of the card, to be delivered again.
     last_message: Option<Sm>,
-    answers: Vec<String>,
+    pub(crate) answers: Vec<String>,
 }
 
 impl Play {
@@ -68,7 +72,9 @@ impl Play {
         (row.profile)(&mut profile);
         let mut link = LinkConfig::default();
         (row.link)(&mut link);
-        let setup = Setup { by_hand: true, targets: 3, timers, profile, link, ..Setup::new(2, seed) };
+        let no_preset = row.no_preset;
+        let setup =
+            Setup { by_hand: true, targets: 3, timers, profile, link, no_preset, ..Setup::new(2, seed) };
         let mut scene = Scene::with(setup).await;
         let smsc = Some(Smsc::accept(&mut scene).await);
         let card = HandCard::new(&scene, 0);
@@ -77,10 +83,12 @@ impl Play {
             smsc,
             card,
             writes: Vec::new(),
+            waiting: None,
             smscs: VecDeque::new(),
             accepted: 0,
             message_ids: Vec::new(),
             packets: Vec::new(),
+            exported: Vec::new(),
             contents: BTreeMap::new(),
             sent: Vec::new(),
             last_message: None,
@@ -100,10 +108,17 @@ impl Play {
         }
         let events = self.scene.told().await.into_iter().skip(told).map(|told| told.fact.kind).collect();
         let state = match self.writes.last() {
-            Some(write) => self.scene.write(*write).await.state.name().to_owned(),
+            Some(id) => {
+                let write = self.scene.write(*id).await;
+                // Why nothing more could be found out belongs to the state.
+                let why = write.reason.filter(|reason| reason.starts_with("card_refuses_"));
+                let state = write.state.name();
+                why.map_or(state.to_owned(), |why| format!("{state}: {why}"))
+            }
             None => String::new(),
         };
-        Outcome { state, answers: std::mem::take(&mut self.answers), events }
+        let answers = side_by_side(std::mem::take(&mut self.answers));
+        Outcome { state, answers, events }
     }
 
     pub(crate) async fn end(self) {
@@ -115,7 +130,7 @@ impl Play {
     pub(crate) async fn standing(&self) -> Standing {
         let Card { current, binding, .. } = self.scene.card(0).await;
         let mut writes = Vec::new();
-        for id in &self.writes {
+        for id in self.writes.iter().chain(&self.waiting) {
             let write = self.scene.write(*id).await;
             writes.push((*id, write.state.name().to_owned(), write.cntr));
         }
@@ -128,12 +143,34 @@ impl Play {
                 let request = self.card.binding_request(100, self.card.imei);
                 self.say(From::Preset, &request).await;
             }
-            Does::BindIn(device) => {
-                let request = self.card.binding_request(101, self.scene.imei(device));
+            Does::BindInAnotherDevice => {
+                let request = self.card.binding_request(101, self.scene.imei(1));
                 self.say(From::Preset, &request).await;
             }
-            Does::Order => self.order(None).await,
-            Does::OrderFor { seconds } => self.order(Some(seconds)).await,
+            Does::Order => self.order(None, None).await,
+            Does::OrderFor { seconds } => self.order(Some(seconds), None).await,
+            Does::OrderOnSite => self.order(None, Some(Bearer::Relay)).await,
+            Does::OrderForAnotherDevice => {
+                let order = self.scene.new_order(1, 2);
+                self.waiting = Some(self.scene.place(order, None).await.unwrap().write.id);
+            }
+            Does::Export => self.export().await,
+            Does::PostBack(how, rsc, says) => self.post_back(how, rsc, says).await,
+            Does::DecideWrite(accept) => {
+                let write = *self.writes.last().unwrap();
+                self.scene.gateway.decide_write(&Scene::owner(), write, accept).await.unwrap();
+                self.settle().await;
+            }
+            Does::DecideBinding(accept) => {
+                let card = CardRef::Eid(self.card.eid);
+                self.scene.gateway.decide_binding(&Scene::owner(), &card, accept).await.unwrap();
+                self.settle().await;
+            }
+            Does::SupplyBinding => {
+                let card = CardRef::Eid(self.card.eid);
+                self.scene.gateway.supply_binding(&Scene::owner(), self.card.imei, card).await.unwrap();
+                self.settle().await;
+            }
             Does::Cancel => {
                 let write = *self.writes.last().unwrap();
                 let _ = self.scene.cancel(write).await;
@@ -192,154 +229,30 @@ impl Play {
         }
     }
 
-    async fn order(&mut self, seconds: Option<u64>) {
+    async fn order(&mut self, seconds: Option<u64>, bearer: Option<Bearer>) {
         let mut order = self.scene.new_order(0, self.writes.len());
+        order.bearer = bearer;
         order.deadline = seconds.map(|seconds| self.scene.now() + seconds * 1000);
         let write = self.scene.place(order, None).await.unwrap().write.id;
         self.writes.push(write);
         self.settle().await;
     }
 
-    // What the card says.
-
-    /// The subscription ordered last.
-    fn target(&self) -> airwrite::cli::sample::Target {
-        self.scene.sample.targets[self.writes.len() - 1]
-    }
-
-    fn number(&self, from: From) -> Msisdn {
-        match from {
-            From::Preset => self.card.preset.msisdn,
-            From::Target => self.target().msisdn,
-            From::Stranger => "4915112345678".parse().unwrap(),
-        }
-    }
-
-    /// The transaction id of the write that went out last.
-    fn tid(&self) -> u32 {
-        self.packets.iter().rev().find_map(Packet::write).unwrap().tid
-    }
-
-    fn first_write(&self) -> &Packet {
-        self.packets.iter().find(|packet| packet.write().is_some()).unwrap()
-    }
-
-    /// A secured message under the next counter.
-    async fn say(&mut self, from: From, what: &Message) {
-        let user_data = self.card.message(what);
-        self.deliver(message(self.number(from).as_str(), user_data)).await;
-    }
-
-    async fn por(&mut self, packet: &Packet, level: Spi2, rsc: Rsc, says: Says) {
-        let data = self.data(packet, says);
-        let user_data = self.card.por_at(packet, level, rsc, data.as_ref());
-        self.deliver(message(self.card.preset.msisdn.as_str(), user_data)).await;
-    }
-
-    fn data(&self, packet: &Packet, says: Says) -> Option<Message> {
-        let old = self.card.preset.imsi;
-        let state =
-            |last_tid, state, imsi| Some(self.card.state(packet.message.tid(), last_tid, state, imsi));
-        match says {
-            Says::Nothing => None,
-            Says::Accepted => Some(self.card.result(packet.message.tid(), WriteStatus::Accepted, old)),
-            Says::Refused => Some(self.card.result(packet.message.tid(), WriteStatus::Refused, old)),
-            Says::NeverHeardOfIt => state(0, LastState::None, old),
-            Says::State(LastState::Confirmed) => state(self.tid(), LastState::Confirmed, self.target().imsi),
-            Says::State(last) => state(self.tid(), last, old),
-        }
-    }
-
-    /// A PoR without any check, as anybody can make it.
-    async fn clear_por(&mut self, rsc: Rsc, cleared: Cleared, from: From) {
-        let packet = self.packets.last().unwrap();
-        let cntr = match cleared {
-            Cleared::Cntr => packet.cntr,
-            Cleared::Zero => Cntr::try_from(0).unwrap(),
-            Cleared::OtherCntr => Cntr::try_from(packet.cntr.get() + 7).unwrap(),
-        };
-        let header = ResponseHeader { tar: packet.tar, cntr, rsc };
-        let clear = response::seal(&header, Spi2(0x21), self.card.keys(), &[]).unwrap();
-        self.deliver(message(self.number(from).as_str(), response_user_data(&clear))).await;
-    }
-
-    async fn junk(&mut self, junk: Junk) {
-        let number = self.card.preset.msisdn;
-        let number = number.as_str();
-        let request = self.card.binding_request(102, self.scene.imei(1));
-        let next = self.card.mo + 1;
-        match junk {
-            Junk::WrongCheck => {
-                let mut packet = self.card.packet_at(next, Spi1::CC_CIPHERED_HIGHER, &request);
-                *packet.last_mut().unwrap() ^= 1;
-                self.deliver(message(number, command_user_data(&packet))).await;
-            }
-            Junk::Unsecured => {
-                let user_data = self.card.message_at(next, Spi1::NONE, &request);
-                self.deliver(message(number, user_data)).await;
-            }
-            Junk::UsedCounter => {
-                let user_data = self.card.message_at(self.card.mo, Spi1::CC_CIPHERED_HIGHER, &request);
-                self.deliver(message(number, user_data)).await;
-            }
-            Junk::OldCounter => {
-                self.card.mo += 100;
-                let repeated = self.card.binding_request(103, self.card.imei);
-                self.say(From::Preset, &repeated).await;
-                self.answers.clear();
-                let user_data = self.card.message_at(1, Spi1::CC_CIPHERED_HIGHER, &request);
-                self.deliver(message(number, user_data)).await;
-            }
-            Junk::Reflected => {
-                let octets = self.contents[&self.packets.last().unwrap().cntr].to_vec();
-                self.deliver(message(number, octets)).await;
-            }
-            Junk::UnderMtTar => {
-                let tar = self.packets.last().unwrap().tar;
-                let user_data = self.card.message_under(tar, next, &request);
-                self.deliver(message(number, user_data)).await;
-            }
-            Junk::Stranger => {
-                let user_data = self.card.message_at(next, Spi1::CC_CIPHERED_HIGHER, &request);
-                self.deliver(message(self.number(From::Stranger).as_str(), user_data)).await;
-            }
-            Junk::Unreadable => self.deliver(message(number, vec![0xFF; 40])).await,
-            Junk::PlainText => self.deliver(plain_message(number, b"hello".to_vec())).await,
-            Junk::PlainBinding(device) => {
-                let request = self.card.binding_request(104, self.scene.imei(device));
-                self.deliver(plain_message(number, request.to_der().unwrap())).await;
-            }
-            Junk::RawImei(device) => {
-                let octets = self.scene.imei(device).to_mobile_identity().to_vec();
-                self.deliver(plain_message(number, octets)).await;
-            }
-            Junk::PlainResult(status) => {
-                let result = self.card.result(self.tid(), status, self.target().imsi);
-                self.deliver(plain_message(self.number(From::Target).as_str(), result.to_der().unwrap()))
-                    .await;
-            }
-            Junk::MalformedPdu => {
-                // deliver_sm, sequence 77, whose body ends within the service_type.
-                let pdu = [&[0, 0, 0, 20, 0, 0, 0, 5], &[0; 4][..], &[0, 0, 0, 77], b"CMT "].concat();
-                self.smsc.as_mut().unwrap().send_octets(&pdu).await;
-                self.settle().await;
-            }
-        }
-    }
-
-    async fn deliver(&mut self, sm: Sm) {
+    pub(crate) async fn deliver(&mut self, sm: Sm) {
         self.smsc.as_mut().expect("a connection").send(&sm).await;
         self.last_message = Some(sm);
         self.settle().await;
     }
 
-    /// The store is slow, and the gateway is asked to stop before it has an answer.
+    /// The gateway is asked to stop while the store is slow, and another message comes.
     async fn bind_while_stopping(&mut self) {
         self.scene.store.hold();
         let request = self.card.binding_request(100, self.card.imei);
         self.say(From::Preset, &request).await;
         let gateway = self.scene.gateway.clone();
         let stop = tokio::spawn(async move { gateway.shutdown(Duration::from_secs(5)).await });
+        self.settle().await;
+        self.say(From::Preset, &request).await;
         self.run_for(Duration::from_secs(20)).await;
         stop.await.unwrap();
         let store = self.scene.store.crash();
@@ -360,7 +273,7 @@ impl Play {
     // The other end of the link.
 
     /// Lets the gateway do what it does at once.
-    async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         self.run_for(QUIET).await;
     }
 
@@ -446,4 +359,18 @@ impl Play {
         self.sent.push(seen);
         format!("{kind}{at}{again}{anew}")
     }
+}
+
+/// The lanes of two numbers are served side by side: polls at both are told in turn, in whichever order they went out.
+fn side_by_side(seen: Vec<String>) -> Vec<String> {
+    let mut answers = Vec::new();
+    for run in seen.chunk_by(|one, two| one.starts_with("poll") && two.starts_with("poll")) {
+        let (mut target, mut preset): (VecDeque<String>, VecDeque<String>) =
+            run.iter().cloned().partition(|poll| poll.starts_with("poll@target"));
+        while !(preset.is_empty() && target.is_empty()) {
+            answers.extend(preset.pop_front());
+            answers.extend(target.pop_front());
+        }
+    }
+    answers
 }

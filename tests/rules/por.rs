@@ -12,6 +12,14 @@ const ASKED: &[Does] = &[Does::Bind, Does::Order, Does::Por(Rsc::CNTR_LOW, Says:
 const CC_ONLY: u8 = 0x29;
 const HINT: &[&str] = &["card.hint"];
 const DOUBT: &[&str] = &["write.unknown"];
+const POLLED_FOR_A_DAY: &[&str] = &[
+    "poll again",
+    "poll@target again",
+    "poll again",
+    "poll@target again",
+    "poll again",
+    "poll@target again",
+];
 const ASKS: &[&str] = &["ESME_ROK", "poll", "poll@target"];
 
 const ROWS: &[Row] = &[
@@ -233,6 +241,37 @@ const IN_CLEAR: &[Row] = &[
         state: "unknown",
         answers: ASKS,
         events: &["card.hint", "write.unknown"],
+        ..ROW
+    },
+    Row {
+        name: "in clear: no verdict until give-up, and it says why",
+        given: &[
+            Does::Bind,
+            Does::OrderFor { seconds: 600 },
+            Does::ClearPor(Rsc::CHECK_FAILED, Cleared::Zero, From::Preset),
+        ],
+        does: &[Does::Wait(600 + 86_400)],
+        state: "unresolved: card_refuses_unauthenticated",
+        answers: POLLED_FOR_A_DAY,
+        events: &["write.unresolved"],
+        ..ROW
+    },
+    Row {
+        name: "in clear from the number ordered: it may be another card's, as long as nothing is written",
+        given: SENT,
+        does: &[Does::ClearPor(Rsc::CHECK_FAILED, Cleared::Zero, From::Target)],
+        state: "sent",
+        answers: &["ESME_ROK"],
+        events: HINT,
+        ..ROW
+    },
+    Row {
+        name: "in clear from the number ordered, once it is written: the card is asked again",
+        given: &[Does::Bind, Does::Order, Does::Por(Rsc::OK, Says::Accepted), Does::Wait(610)],
+        does: &[Does::ClearPor(Rsc::CHECK_FAILED, Cleared::Zero, From::Target)],
+        state: "written",
+        answers: &["ESME_ROK"],
+        events: HINT,
         ..ROW
     },
 ];

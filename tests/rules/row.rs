@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) events: &'static [&'static str],
     /// What is other than usual in the card's profile.
     pub(crate) profile: fn(&mut Profile),
+    /// Whether the card has no subscription yet.
+    pub(crate) no_preset: bool,
     /// What is other than usual in the link's configuration.
     pub(crate) link: fn(&mut LinkConfig),
 }
@@ -36,6 +38,7 @@ pub(crate) const ROW: Row = Row {
     answers: &[],
     events: &[],
     profile: |_| {},
+    no_preset: false,
     link: |_| {},
 };
 
@@ -44,12 +47,26 @@ pub(crate) const ROW: Row = Row {
 pub(crate) enum Does {
     /// The card reports its device, secured.
     Bind,
-    /// It reports another one.
-    BindIn(usize),
+    /// It reports another one, which has another card.
+    BindInAnotherDevice,
     /// The next subscription is ordered for the card's device.
     Order,
     /// The same, with a deadline.
     OrderFor { seconds: u64 },
+    /// The next subscription is ordered, to be written on site.
+    OrderOnSite,
+    /// A subscription is ordered for another device, which no card has reported.
+    OrderForAnotherDevice,
+    /// The business platform reads what it is to bring to the card.
+    Export,
+    /// It posts back what the card answered to that.
+    PostBack(OnSite, Rsc, Says),
+    /// Somebody decides about the write that is held.
+    DecideWrite(bool),
+    /// Somebody decides about the binding that is held.
+    DecideBinding(bool),
+    /// The business platform says which device the card is in.
+    SupplyBinding,
     /// The order made last is cancelled.
     Cancel,
     /// The card answers the last packet, as it was asked to.
@@ -86,6 +103,19 @@ pub(crate) enum Does {
     BindsWhileItStops,
     /// Two messages come while the store does not answer.
     TooManyAtOnce,
+}
+
+/// How the answer of a card on site looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OnSite {
+    /// 61xx, and the PoR in the answer to GET RESPONSE.
+    WithGetResponse,
+    /// The PoR in the answer to the ENVELOPE.
+    AtOnce,
+    /// The same, with a bit changed.
+    Changed,
+    /// 9300: no PoR.
+    Busy,
 }
 
 /// What the data of a PoR say.

@@ -6,7 +6,8 @@ use airwrite::ota::Rsc;
 use crate::play::Play;
 use crate::row::{Cleared, Does, From, Junk, ROW, Row, Says};
 
-const SENT: &[Does] = &[Does::Bind, Does::Order];
+/// A write is on its way, and another one waits for the device that is claimed.
+const SENT: &[Does] = &[Does::Bind, Does::OrderForAnotherDevice, Does::Order];
 const OK: &[&str] = &["ESME_ROK"];
 const HINT: &[&str] = &["card.hint"];
 
