@@ -14,7 +14,7 @@ use airwrite::ota::{
 };
 use airwrite::sim::card::{Card, CardReport, MO_TAR, MT_TAR, detail};
 use airwrite::sim::hlr::{Hlr, OperatorSecret};
-use airwrite::sim::{CardSpec, Preset};
+use airwrite::sim::{CardSpec, MoDialect, Preset};
 
 const IMEI: &str = "490154203237518";
 const OTHER_IMEI: &str = "357805023984942";
@@ -50,6 +50,8 @@ enum Wanted {
     Refresh(u8),
     Own(Message),
     Por(OpenedResponse),
+    /// A plain message: the whole SMS-SUBMIT.
+    Plain(Vec<u8>),
 }
 
 /// Terminal, network and platform around a card.
@@ -189,7 +191,10 @@ impl Bench {
 
     fn message(&mut self, tpdu: &[u8]) -> Wanted {
         let submit = Submit::parse(tpdu).unwrap();
-        assert_eq!((submit.destination.digits().as_deref(), submit.udhi), (Some("10690"), true));
+        assert_eq!(submit.destination.digits().as_deref(), Some("10690"));
+        if !submit.udhi {
+            return Wanted::Plain(tpdu.to_vec());
+        }
         let user_data = UserData::parse(&submit.user_data).unwrap();
         if user_data.content() == Content::Response {
             return Wanted::Por(response::open(&user_data.payload, self.asked, &keys(1)).unwrap());
@@ -609,6 +614,68 @@ fn a_write_for_another_card_or_device_is_refused_for_good() {
     assert_eq!(bench.write(order(2)).status, WriteStatus::Refused);
     assert_eq!((bench.report().ef_imsi, bench.next(true)), (imsi(PRESET_IMSI), None));
     assert!(bench.report().executed.is_empty());
+}
+
+// ---- Dialects
+
+/// SMS-SUBMIT without duplicates and UDH, reference 0, to 10690, TP-PID 00, TP-DCS 04.
+const PLAIN: [u8; 9] = [0x05, 0x00, 0x05, 0x81, 0x01, 0x96, 0xF0, 0x00, 0x04];
+
+fn plain(data: &[u8]) -> Wanted {
+    Wanted::Plain([&PLAIN[..], &[u8::try_from(data.len()).unwrap()], data].concat())
+}
+
+#[test]
+fn a_card_that_sends_the_bare_imei_says_nothing_else() {
+    let mut bench = Bench::new(&CardSpec { mo_dialect: MoDialect::RawImei, ..spec() });
+    bench.power_on();
+    bench.service();
+    assert_eq!(bench.next(true), Some(plain(&[0x4A, 0x09, 0x51, 0x24, 0x30, 0x32, 0x57, 0x81])));
+    assert!(
+        bench.poll().imei.to_string() == IMEI && bench.report().binding_flag,
+        "a poll shows it was heard"
+    );
+    assert_eq!(bench.next(true), None);
+    bench.write(order(9));
+    bench.next(true);
+    bench.power_on();
+    bench.service();
+    (0..30).for_each(|_| bench.status());
+    assert_eq!(bench.next(true), None, "no result by MO");
+    let answer = bench.poll();
+    assert_eq!((answer.last_tid, answer.last_state, answer.mo_counter), (9, LastState::Confirmed, 0));
+}
+
+#[test]
+fn a_card_that_sends_plain_der_is_commanded_as_any_other() {
+    let mut bench = Bench::new(&CardSpec { mo_dialect: MoDialect::PlainDer, ..spec() });
+    bench.power_on();
+    bench.service();
+    let mut request = BindingRequest {
+        tid: 1,
+        imei: IMEI.parse().unwrap(),
+        eid: EID.parse().unwrap(),
+        imsi: imsi(PRESET_IMSI),
+        trigger: Trigger::Boot,
+        app_version: 1,
+    };
+    let der = |request: &BindingRequest| Message::BindingRequest(request.clone()).to_der().unwrap();
+    assert_eq!(bench.next(true), Some(plain(&der(&request))));
+    bench.poll();
+    request.trigger = Trigger::Polled;
+    assert_eq!(bench.next(true), Some(plain(&der(&request))));
+    bench.send(
+        &Message::BindingResponse(BindingResponse { tid: 1, result: BindingResult::Saved }),
+        Spi2::NO_POR,
+    );
+    assert!(bench.report().binding_flag);
+
+    let accepted = bench.write(order(9));
+    bench.next(true);
+    bench.power_on();
+    bench.service();
+    let result = WriteResult { status: WriteStatus::Confirmed, imsi: imsi(TARGET_IMSI), ..accepted };
+    assert_eq!(bench.next(true), Some(plain(&Message::WriteResult(result).to_der().unwrap())));
 }
 
 // ---- How the PoR goes

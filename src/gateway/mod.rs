@@ -22,7 +22,9 @@ mod part_sets;
 mod read;
 mod relay;
 mod render;
+mod retention;
 mod routes;
+mod strays;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -157,6 +159,8 @@ struct Inner {
     /// The last number used in outboxes and inboxes.
     serial: AtomicU64,
     metrics: Metrics,
+    /// Cards that were told of messages that claim to be of them.
+    told: strays::Told,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
     /// Cancelled: nothing sends jobs to the shards any more.
@@ -198,6 +202,7 @@ impl Gateway {
             inbox: Notify::new(),
             outbox: Notify::new(),
             metrics: Metrics::new(),
+            told: strays::Told::default(),
             world,
             config,
             shards,
@@ -220,6 +225,8 @@ impl Gateway {
         gateway.spawn(gateway.clone().run_inbound(inbound));
         gateway.spawn(gateway.clone().run_timers());
         gateway.spawn(gateway.clone().run_inboxes());
+        gateway.spawn(gateway.clone().run_retention());
+        gateway.spawn(gateway.clone().retry_strays());
         for (route, link) in gateway.0.routes.with_links() {
             if let Some(link) = gateway.0.links.get(&link) {
                 gateway.spawn(gateway.clone().run_lane(route, link.clone()));
@@ -278,6 +285,22 @@ impl Gateway {
             missing.push(NotReady { part: format!("link {name}"), reason });
         }
         missing
+    }
+
+    /// Puts cards into the store ([`import`](import::import)), and tries again what came from their numbers before.
+    ///
+    /// # Errors
+    /// [`ImportError`](import::ImportError); the file can be run again.
+    pub async fn import_cards(
+        &self,
+        rows: Vec<import::CardRow>,
+        progress: impl FnMut(usize),
+    ) -> Result<import::ImportReport, import::ImportError> {
+        let World { store, vault, clock, rng, .. } = self.0.world.clone();
+        let numbers: Vec<_> = rows.iter().filter_map(|row| Some(row.preset.as_ref()?.msisdn)).collect();
+        let report = import::import(&import::Importer { store, vault, clock, rng }, rows, progress).await?;
+        self.retry_strays_of(&numbers).await?;
+        Ok(report)
     }
 
     /// What is counted.

@@ -14,7 +14,7 @@ use super::cards::CardError;
 const SETS_PER_SENDER: usize = 4;
 
 /// A set older than this is over: its reference number may stand for another message.
-const AGE_MAX_MS: u64 = 24 * 3_600_000;
+pub(super) const AGE_MAX_MS: u64 = 24 * 3_600_000;
 
 /// Most parts of one message: a set stays below the size of a stored value.
 const PARTS_MAX: u8 = 64;

@@ -48,7 +48,7 @@ pub struct MtFaults {
     pub duplicate: Percent,
     /// The first two messages that wait for a number change places; drawn where there are two.
     pub reorder: Percent,
-    /// The attempt, and all messages behind this one, waits up to `delay_ms`.
+    /// The message, and all behind it, sets out up to `delay_ms` late.
     pub delay: Percent,
     /// Longest delay in milliseconds.
     pub delay_ms: u64,

@@ -63,6 +63,8 @@ pub(super) struct Mt {
     pub(super) submitted_ms: u64,
     expires_ms: u64,
     attempts: u32,
+    /// It has been on its way before.
+    started: bool,
     pub(super) source: Address,
     pub(super) destination: Address,
     pub(super) udhi: bool,
@@ -218,6 +220,7 @@ impl Smsc {
             submitted_ms: now_ms,
             expires_ms: now_ms.saturating_add(validity_ms),
             attempts: 0,
+            started: false,
             source: sm.source,
             destination: sm.destination,
             udhi: sm.esm_class.udhi(),
@@ -244,6 +247,12 @@ impl Smsc {
     /// How many messages wait for a number.
     pub(super) fn waiting(&self, number: &Msisdn) -> usize {
         self.mt.get(number).map_or(0, VecDeque::len)
+    }
+
+    /// Whether the first message of a number's queue sets out only now; true once for each.
+    pub(super) fn sets_out(&mut self, number: &Msisdn) -> bool {
+        let head = self.mt.get_mut(number).and_then(VecDeque::front_mut);
+        head.is_some_and(|mt| !std::mem::replace(&mut mt.started, true))
     }
 
     /// The first two messages of a number's queue change places.

@@ -56,6 +56,8 @@ pub(super) enum Action {
     Restart,
     /// To be switched on again some time: power was lost at this point of the card's write.
     PowerLost(WritePoint),
+    /// Nothing, ever again.
+    FallSilent,
     /// To have a fault counted that has just happened.
     Count(Fault),
 }
@@ -436,7 +438,7 @@ impl Terminal {
         if self.will_fall_silent && point == WritePoint::Accepted {
             self.power_off();
             self.silent = true;
-            self.actions.push_back(Action::Count(Fault::CardSilent));
+            self.actions.push_back(Action::FallSilent);
         } else if self.trouble.power_cut_at.contains(&point) {
             self.power_off();
             self.actions.push_back(Action::PowerLost(point));

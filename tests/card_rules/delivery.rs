@@ -220,3 +220,65 @@ fn resends_are_told_in_the_write() {
     rig.por(1, WriteStatus::Accepted);
     assert_eq!(rig.card.active.as_ref().map(|active| active.resent), Some(1));
 }
+
+#[test]
+fn a_receipt_before_the_smscs_own_answer_starts_its_wait_once_that_is_noted() {
+    for (delivered, wait) in [(true, 90 * SECOND), (false, 5 * SECOND)] {
+        let mut rig = Rig::new();
+        rig.order(1);
+        let cntr = rig.hand_out(OLD)[0].cntr;
+        receipt(&mut rig, "m1", delivered);
+        rig.expect(WriteState::Sent);
+        rig.submitted(cntr, OLD, Submitted::Accepted { message_id: "m1".into() });
+        assert_eq!(rig.due(), Some(rig.now + wait));
+    }
+    // One of another message starts nothing.
+    let mut rig = Rig::new();
+    rig.order(1);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    receipt(&mut rig, "m0", true);
+    rig.submitted(cntr, OLD, Submitted::Accepted { message_id: "m1".into() });
+    assert_eq!(rig.due(), Some(rig.now + 6 * MINUTE));
+}
+
+#[test]
+fn a_receipt_says_that_an_unanswered_submission_was_taken() {
+    let mut rig = Rig::new();
+    rig.order(1);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    receipt(&mut rig, "m1", true);
+    rig.submitted(cntr, OLD, Submitted::Unanswered);
+    assert_eq!(rig.due(), Some(rig.now + 90 * SECOND));
+}
+
+#[test]
+fn a_late_receipt_of_the_attempt_before_says_nothing_about_this_one() {
+    let mut rig = Rig::sent();
+    rig.run_for(6 * MINUTE);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    receipt(&mut rig, "m1", false);
+    rig.submitted(cntr, OLD, Submitted::Accepted { message_id: "m2".into() });
+    assert_eq!(rig.due(), Some(rig.now + HOUR + MINUTE));
+}
+
+#[test]
+fn message_ids_in_decimal_and_hexadecimal_are_the_same() {
+    let mut rig = Rig::new();
+    rig.order(1);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    rig.submitted(cntr, OLD, Submitted::Accepted { message_id: "00BC614E".into() });
+    receipt(&mut rig, "12345678", true);
+    assert_eq!(rig.due(), Some(rig.now + 90 * SECOND));
+}
+
+#[test]
+fn a_receipt_that_gives_the_cards_own_failure_cause_is_told() {
+    for (fcs, told) in [(Some(0xD4), vec!["card.hint"]), (Some(0xD5), vec!["card.hint"]), (None, vec![])] {
+        let mut rig = Rig::sent();
+        let event = || Event::Receipt { message_id: "m1".into(), to: number(OLD), delivered: false, fcs };
+        rig.event(event());
+        assert_eq!(rig.facts(), told);
+        assert_eq!(rig.due(), Some(rig.now + 5 * SECOND), "the same octets again at back-off");
+        assert!(!rig.event(event()).changed, "I6");
+    }
+}

@@ -3,8 +3,11 @@
 
 mod answers;
 mod bindings;
+mod decisions;
 mod delivery;
 mod flows;
 mod harness;
+mod low_trust;
+mod on_site;
 mod queue;
 mod random;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use airwrite::applet::{LastState, PollAnswer, WriteResult, WriteStatus};
 use airwrite::card::{
-    CardId, DeviceView, End, Event, FromCard, QUEUE_MAX, ResponseData, Submitted, Subscription, WriteId,
-    WriteState,
+    Bearer, BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, QUEUE_MAX, ResponseData,
+    Submitted, Subscription, WriteId, WriteState,
 };
 use airwrite::identity::{Imei, Msisdn};
 use airwrite::ota::{Cntr, Rsc, Spi2};
@@ -18,6 +18,7 @@ use crate::harness::{DAY, OLD, Rig, SECOND, eid, imei, number, other_imei, prese
 enum Action {
     Order {
         days: u64,
+        bearer: u8,
     },
     Cancel(u8),
     /// Which of the numbers.
@@ -40,6 +41,21 @@ enum Action {
     /// The last message once more.
     Repeat,
     Moved,
+    /// Which device; in which way.
+    Claim(bool, bool),
+    PlainResult(u32, u8),
+    Supplied(bool, u8),
+    DecideBinding(bool),
+    DecideWrite(u8, bool),
+    Export(u8),
+    Contested,
+    Poll,
+    Alert,
+    Hint {
+        rsc: u8,
+        cntr: u8,
+        from: u8,
+    },
     Wait(u64),
     /// Until the card is due.
     Due,
@@ -49,7 +65,7 @@ enum Action {
 fn action() -> impl Strategy<Value = Action> {
     let wait = prop_oneof![0..120 * SECOND, 0..DAY, Just(40 * DAY)];
     prop_oneof![
-        3 => (1_u64..60).prop_map(|days| Action::Order { days }),
+        3 => (1_u64..60, 0_u8..6).prop_map(|(days, bearer)| Action::Order { days, bearer }),
         1 => (1_u8..12).prop_map(Action::Cancel),
         6 => (0_u8..4).prop_map(Action::HandOut),
         6 => (0_usize..3, 0_u8..4, 0_u8..8).prop_map(|(back, to, outcome)| Action::Submitted(back, to, outcome)),
@@ -60,10 +76,24 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(ahead, kind, tid, other_device)| Action::Message { ahead, kind, tid, other_device }),
         2 => Just(Action::Repeat),
         1 => Just(Action::Moved),
+        2 => any::<(bool, bool)>().prop_map(|(other, der)| Action::Claim(other, der)),
+        1 => (0_u32..3, 0_u8..4).prop_map(|(tid, status)| Action::PlainResult(tid, status)),
+        1 => (any::<bool>(), 0_u8..3).prop_map(|(other, card)| Action::Supplied(other, card)),
+        1 => any::<bool>().prop_map(Action::DecideBinding),
+        1 => (1_u8..12, any::<bool>()).prop_map(|(n, accept)| Action::DecideWrite(n, accept)),
+        4 => (1_u8..12).prop_map(Action::Export),
+        1 => Just(Action::Contested),
+        1 => Just(Action::Poll),
+        1 => Just(Action::Alert),
+        2 => (0_u8..14, 0_u8..3, 0_u8..4).prop_map(|(rsc, cntr, from)| Action::Hint { rsc, cntr, from }),
         3 => wait.prop_map(Action::Wait),
         4 => Just(Action::Due),
         1 => Just(Action::Restore),
     ]
+}
+
+fn device(other: bool) -> Imei {
+    if other { other_imei() } else { imei() }
 }
 
 /// A card, and what was seen of it so far.
@@ -91,6 +121,12 @@ impl Watch {
             accepted: BTreeSet::new(),
             tids: BTreeMap::new(),
         }
+    }
+
+    /// The device on no card, on this one, on another one.
+    fn view(&self, choice: u8) -> DeviceView {
+        let cards = [None, Some(self.rig.card.id), Some(CardId::from_octets([8; 16]))];
+        DeviceView { card: cards[usize::from(choice)], waiting: Vec::new() }
     }
 
     fn number(&self, choice: u8) -> Msisdn {
@@ -122,9 +158,11 @@ impl Watch {
 
     fn event(&self, action: &Action) -> Option<Event> {
         Some(match *action {
-            Action::Order { days } => {
+            Action::Order { days, bearer } => {
                 let n = self.orders + 1;
+                let bearers = [Some(Bearer::Sms), Some(Bearer::Relay)];
                 Event::Ordered(airwrite::card::Order {
+                    bearer: bearers.get(usize::from(bearer)).copied().flatten(),
                     deadline: self.rig.now + days * DAY,
                     ..self.rig.new_order(n)
                 })
@@ -148,6 +186,7 @@ impl Watch {
             }
             Action::Response { back, rsc, data, tid } => {
                 let cntr = self.cntr(back)?;
+                let view = self.view(data % 3);
                 let tid = self.tid(tid);
                 let statuses = [
                     WriteStatus::Accepted,
@@ -180,7 +219,7 @@ impl Watch {
                         })
                     }
                 };
-                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data, device: None }
+                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data, device: Some(view) }
             }
             Action::Message { ahead, kind, tid, other_device } => {
                 let cntr = self.rig.card.mo.highest.saturating_add_signed(ahead);
@@ -214,6 +253,39 @@ impl Watch {
                 to: CardId::from_octets([8; 16]),
                 device: DeviceView::default(),
             },
+            Action::Claim(other, der) => {
+                let source = match der {
+                    true => ClaimSource::PlainDer { tid: 3, eid: eid() },
+                    false => ClaimSource::RawImei,
+                };
+                Event::Claim { imei: device(other), from: Some(self.number(0)), source }
+            }
+            Action::PlainResult(tid, status) => {
+                let statuses = [
+                    WriteStatus::Accepted,
+                    WriteStatus::Confirmed,
+                    WriteStatus::RolledBack,
+                    WriteStatus::Refused,
+                ];
+                let result = self.result(self.tid(tid), statuses[usize::from(status)], imei());
+                Event::PlainResult { result, from: Some(self.number(1)) }
+            }
+            Action::Supplied(other, card) => Event::Supplied { imei: device(other), device: self.view(card) },
+            Action::DecideBinding(accept) => Event::DecideBinding { accept, device: DeviceView::default() },
+            Action::DecideWrite(n, accept) => Event::DecideWrite { id: write_id(n), accept },
+            // The active write as a rule, so that something comes of it.
+            Action::Export(n) => {
+                let active = self.rig.card.active.as_ref().filter(|_| n > 2);
+                Event::Export { id: active.map_or(write_id(n), |active| active.order.id) }
+            }
+            Action::Contested => Event::Contested { imei: imei(), by: CardId::from_octets([8; 16]) },
+            Action::Poll => Event::Poll,
+            Action::Alert => Event::Alert,
+            Action::Hint { rsc, cntr, from } => {
+                let cntrs = [None, Cntr::try_from(0).ok(), self.cntr(0)];
+                let (cntr, rsc) = (cntrs[usize::from(cntr)], Some(Rsc(rsc)));
+                Event::Hint { what: "in clear".into(), cntr, rsc, from: Some(self.number(from)) }
+            }
             Action::Wait(_) | Action::Due | Action::Restore => Event::Tick,
         })
     }
@@ -309,6 +381,16 @@ impl Watch {
             let tid = proof.expect("I7: changed without proof");
             assert_eq!(self.rig.card.current, Some(self.target_of(tid)), "I7");
         }
+        // I7: nor is a device bound, or a write released to one, by what anybody could have sent.
+        if matches!(event, Event::Claim { .. } | Event::PlainResult { .. } | Event::Hint { .. }) {
+            assert_eq!(self.bound(&self.rig.card), self.bound(&before), "I7");
+            assert!(step.bound.is_none(), "I7");
+        }
+        // I4: what is brought on site belongs to the active write.
+        if self.rig.card.outstanding.as_ref().is_some_and(|packet| packet.bearer == Bearer::Relay) {
+            let bearer = self.rig.card.active.as_ref().map(|active| active.bearer);
+            assert_eq!(bearer, Some(Bearer::Relay), "a packet on site without its write");
+        }
         // I10: nothing that is open, unresolved or in effect is freed.
         for freed in &step.freed {
             assert_ne!(Some(freed), self.rig.card.current.as_ref(), "I10");
@@ -322,9 +404,13 @@ impl Watch {
         self.check_ends();
     }
 
+    fn bound(&self, card: &airwrite::card::Card) -> Option<Imei> {
+        card.binding.as_ref().map(|binding| binding.imei)
+    }
+
     fn check_open(&mut self, event: &Event) {
         if let Some(active) = self.rig.card.active.as_ref()
-            && active.state == WriteState::Sent
+            && matches!(active.state, WriteState::Sent | WriteState::OnSite)
         {
             self.open.insert(active.order.id);
         }
@@ -390,8 +476,16 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_invariants_hold(actions in prop::collection::vec(action(), 1..60)) {
+    fn whatever_happens_the_invariants_hold(
+        actions in prop::collection::vec(action(), 1..60),
+        numbered: bool,
+        policy in prop::sample::select(vec![BindingPolicy::Accept, BindingPolicy::Hold, BindingPolicy::Reject]),
+    ) {
         let mut watch = Watch::new();
+        watch.rig.profile.trust.binding_policy = policy;
+        if !numbered {
+            (watch.rig.card.preset, watch.rig.card.current) = (None, None);
+        }
         for action in &actions {
             watch.run(action);
         }

@@ -265,6 +265,7 @@ pub(crate) fn full_write() -> Write {
         bearer: None,
         retry_of: None,
         imei_verified: None,
+        profile: None,
     }
 }
 
@@ -292,6 +293,7 @@ pub(crate) fn minimal_write() -> Write {
         bearer: None,
         retry_of: None,
         imei_verified: None,
+        profile: None,
     }
 }
 
@@ -322,11 +324,19 @@ pub(crate) fn minimal_idempotency() -> IdempotencyKey {
 
 pub(crate) fn full_sealed_parts() -> SealedParts {
     let parts = vec![vec![0x07, 0x00, 0x03, 0x01, 0x02, 0x01, 0x70, 0x00], vec![0x05, 0x00, 0x03]];
-    SealedParts { kvn: 15, spi1: 0x16, spi2: 0x19, tar: [0xB0, 0x00, 0x01], parts, sealed_at: 0 }
+    SealedParts {
+        kvn: 15,
+        spi1: 0x16,
+        spi2: 0x19,
+        tar: [0xB0, 0x00, 0x01],
+        parts,
+        sealed_at: 0,
+        originator: None,
+    }
 }
 
 pub(crate) fn minimal_sealed_parts() -> SealedParts {
-    SealedParts { kvn: 0, spi1: 0, spi2: 0, tar: [0; 3], parts: vec![], sealed_at: 0 }
+    SealedParts { kvn: 0, spi1: 0, spi2: 0, tar: [0; 3], parts: vec![], sealed_at: 0, originator: None }
 }
 
 pub(crate) fn full_fact() -> FactRecord {
@@ -371,6 +381,7 @@ pub(crate) fn full_stray() -> StrayRecord {
         destination: "4455".to_owned(),
         reason: "no card has this number".to_owned(),
         user_data: vec![0x02, 0x70, 0x00, 0xFF],
+        udhi: false,
     }
 }
 
@@ -383,6 +394,7 @@ pub(crate) fn minimal_stray() -> StrayRecord {
         destination: empty(),
         reason: empty(),
         user_data: vec![],
+        udhi: false,
     }
 }
 
@@ -481,6 +493,7 @@ pub(crate) fn retried_write() -> Write {
         bearer: Some(Bearer::Relay),
         retry_of: Some(write_id(0xA0)),
         imei_verified: Some(false),
+        profile: Some("applet".to_owned()),
         ..full_write()
     }
 }
@@ -490,7 +503,7 @@ pub(crate) fn write_over_the_air() -> Write {
 }
 
 pub(crate) fn exported_parts() -> SealedParts {
-    SealedParts { sealed_at: NOW, ..full_sealed_parts() }
+    SealedParts { sealed_at: NOW, originator: Some((0x91, "882370000001".to_owned())), ..full_sealed_parts() }
 }
 
 pub(crate) fn contested_inbox() -> InboxRecord {
@@ -499,4 +512,8 @@ pub(crate) fn contested_inbox() -> InboxRecord {
 
 pub(crate) fn scoped_api_key() -> ApiKey {
     ApiKey { scopes: vec!["writes".to_owned(), "cards:read".to_owned()], ..full_api_key() }
+}
+
+pub(crate) fn secured_stray() -> StrayRecord {
+    StrayRecord { udhi: true, ..full_stray() }
 }

@@ -261,9 +261,9 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let times = any::<(u64, u64, u64, Option<u64>, Option<u64>)>();
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
-    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>());
+    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"));
     (order, times, standing, numbers, origin).prop_map(|(order, times, standing, numbers, origin)| {
-        let (bearer, retry_of, imei_verified) = origin;
+        let (bearer, retry_of, imei_verified, profile) = origin;
         let (id, owner, imei, target, client_order_id) = order;
         let (created, updated, deadline, written_at, ended_at) = times;
         let (state, reason, hold, card) = standing;
@@ -291,6 +291,7 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
             bearer,
             retry_of,
             imei_verified,
+            profile,
         }
     })
 }
@@ -315,8 +316,10 @@ pub(crate) fn idempotency() -> impl Strategy<Value = IdempotencyKey> {
 
 pub(crate) fn sealed_parts() -> impl Strategy<Value = SealedParts> {
     let parts = vec(vec(any::<u8>(), 1..=255), 0..=16);
-    (any::<(u8, u8, u8, [u8; 3], u64)>(), parts).prop_map(|((kvn, spi1, spi2, tar, sealed_at), parts)| {
-        SealedParts { kvn, spi1, spi2, tar, parts, sealed_at }
+    let sealed = any::<(u8, u8, u8, [u8; 3], u64)>();
+    let originator = of((any::<u8>(), "[0-9]{0,20}"));
+    (sealed, parts, originator).prop_map(|((kvn, spi1, spi2, tar, sealed_at), parts, originator)| {
+        SealedParts { kvn, spi1, spi2, tar, parts, sealed_at, originator }
     })
 }
 
@@ -343,14 +346,16 @@ pub(crate) fn outbox() -> impl Strategy<Value = OutboxRecord> {
 }
 
 pub(crate) fn stray() -> impl Strategy<Value = StrayRecord> {
-    (any::<u64>(), ".{0,20}", ".{0,20}", ".{0,20}", ".{0,80}", vec(any::<u8>(), 0..=300)).prop_map(
-        |(at, link, source, destination, reason, user_data)| StrayRecord {
+    let user_data = (vec(any::<u8>(), 0..=300), any::<bool>());
+    (any::<u64>(), ".{0,20}", ".{0,20}", ".{0,20}", ".{0,80}", user_data).prop_map(
+        |(at, link, source, destination, reason, (user_data, udhi))| StrayRecord {
             at,
             link,
             source,
             destination,
             reason,
             user_data,
+            udhi,
         },
     )
 }

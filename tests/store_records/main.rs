@@ -67,6 +67,7 @@ fn bodies_of_version_2_decode_for_ever() {
     check_golden_files(v2, "write", writes, encode_write, decode_write);
     let parts = [("exported", &exported_parts())];
     check_golden_files(v2, "sealed_parts", parts, encode_sealed_parts, decode_sealed_parts);
+    check_golden_files(v2, "stray", [("secured", &secured_stray())], encode_stray, decode_stray);
     check_golden_files(v2, "inbox", [("contested", &contested_inbox())], encode_inbox, decode_inbox);
     check_golden_files(v2, "api_key", [("scoped", &scoped_api_key())], encode_api_key, decode_api_key);
 }

@@ -48,10 +48,10 @@ impl Work<'_> {
             self.withdrawn(order.id, order.seq, End::Expired, &order.target);
             return;
         }
-        // A poll that no unresolved write needs only asked for the MO counter or a claimed device: it gives way.
+        // A poll that no unresolved write needs gives way; what it was to settle is asked later.
         if self.card.unsettled.is_empty() {
             self.card.outstanding = None;
-            self.card.ask |= self.card.claimed.is_some();
+            self.card.ask |= self.card.claimed.is_some() || self.card.restored;
         }
         self.card.last_tid += 1;
         let by_air = if self.card.current.is_some() { Bearer::Sms } else { Bearer::Relay };

@@ -76,12 +76,14 @@ impl Work<'_> {
             Some(WriteState::Written) if may_ask => self.poll_from(now),
             Some(_) => {}
             None if self.card.unsettled.iter().any(|unsettled| unsettled.tid == tid) => self.ask(),
-            None if status != WriteStatus::Accepted && self.taken_before(tid) => {
-                if self.may_repeat_answer() {
-                    self.owe(Answer::Result { tid, status }, from);
-                }
-            }
-            None => {}
+            None => self.acknowledge_again(tid, status, from),
+        }
+    }
+
+    /// A card repeats its result until a secured message acknowledges it: that tells nobody anything new.
+    fn acknowledge_again(&mut self, tid: u32, status: WriteStatus, from: Option<Msisdn>) {
+        if status != WriteStatus::Accepted && self.taken_before(tid) && self.may_repeat_answer() {
+            self.owe(Answer::Result { tid, status }, from);
         }
     }
 

@@ -3,24 +3,27 @@
 
 use super::Work;
 use super::begin::next_result_poll;
-use crate::card::{Bearer, Purpose, Refused, WriteId, WriteState};
+use crate::card::{Active, Bearer, Outstanding, Purpose, Refused, WriteId, WriteState};
 use crate::ota::{Cntr, Rsc};
 
 impl Work<'_> {
     /// The business platform reads what it is to bring to the card: again the same until that is answered.
     pub(super) fn export(&mut self, id: WriteId) {
-        let on_site = |active: &&crate::card::Active| active.order.id == id && active.bearer == Bearer::Relay;
-        let state = self.card.active.as_ref().filter(on_site).map(|active| active.state);
-        let held = self.card.active.as_ref().is_some_and(|active| active.hold.is_some());
-        if let (Some(packet), Some(_)) = (self.relayed(), state) {
+        let on_site = |active: &&Active| active.order.id == id && active.bearer == Bearer::Relay;
+        let Some(active) = self.card.active.as_ref().filter(on_site) else {
+            self.refused = Some(Refused::NothingToExport);
+            return;
+        };
+        let (state, early, held) = (active.state, self.now < active.not_before, active.hold.is_some());
+        if let Some(packet) = self.relayed() {
             packet.repeated = true;
             return;
         }
-        let early = self.card.active.as_ref().is_some_and(|active| self.now < active.not_before);
-        match state.filter(|_| !held) {
-            Some(WriteState::Queued) if early => {}
-            Some(WriteState::Queued) if self.card.unsettled.is_empty() => self.export_write(),
-            Some(WriteState::Queued | WriteState::Unknown | WriteState::Written) => self.export_poll(),
+        match state {
+            _ if held => {}
+            WriteState::Queued if early => {}
+            WriteState::Queued if self.card.unsettled.is_empty() => self.export_write(),
+            WriteState::Queued | WriteState::Unknown | WriteState::Written => self.export_poll(),
             _ => {}
         }
         if self.relayed().is_none() {
@@ -28,7 +31,7 @@ impl Work<'_> {
         }
     }
 
-    fn relayed(&mut self) -> Option<&mut crate::card::Outstanding> {
+    fn relayed(&mut self) -> Option<&mut Outstanding> {
         self.card.outstanding.as_mut().filter(|packet| packet.bearer == Bearer::Relay)
     }
 

@@ -33,11 +33,10 @@ impl Operator {
 
     /// One attempt with the head of a number's queue: the messages of a number go one after the other.
     pub(super) fn attempt(&mut self, number: &Msisdn) {
-        let waiting = self.smsc.waiting(number);
-        if waiting > 1 && self.faults.strikes(Fault::MtReordered) {
+        if self.smsc.waiting(number) > 1 && self.faults.strikes(Fault::MtReordered) {
             self.smsc.swap_first(number);
         }
-        if waiting > 0 && self.faults.strikes(Fault::MtDelayed) {
+        if self.smsc.sets_out(number) && self.faults.strikes(Fault::MtDelayed) {
             let delay_ms = self.faults.up_to(self.faults.plan().mt.delay_ms);
             return self.plan_attempt_at(*number, self.now_ms + delay_ms);
         }

@@ -65,6 +65,10 @@ impl Operator {
                     let off_ms = self.faults.up_to(self.faults.plan().card.power_off_ms);
                     self.plan_at(self.now_ms + off_ms, Event::PowerOn(terminal, run));
                 }
+                Action::FallSilent => {
+                    self.faults.count(Fault::CardSilent);
+                    self.next_run(terminal);
+                }
                 Action::Count(fault) => self.faults.count(fault),
             }
         }

@@ -18,8 +18,10 @@ pub struct StrayRecord {
     pub destination: String,
     /// Why it is stray.
     pub reason: String,
-    /// Its user data, the header included.
+    /// Its user data, the header included; of a message in parts, as if it had come in one.
     pub user_data: Vec<u8>,
+    /// Whether the user data begins with a header; not known in records from before it was kept.
+    pub udhi: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -36,6 +38,8 @@ struct StrayBody {
     reason: String,
     #[prost(bytes = "vec", tag = "6")]
     user_data: Vec<u8>,
+    #[prost(bool, tag = "7")]
+    udhi: bool,
 }
 
 /// The body of a stored value that holds this record.
@@ -48,6 +52,7 @@ pub fn encode_stray(stray: &StrayRecord) -> Vec<u8> {
         destination: stray.destination.clone(),
         reason: stray.reason.clone(),
         user_data: stray.user_data.clone(),
+        udhi: stray.udhi,
     }
     .encode_to_vec()
 }
@@ -65,5 +70,6 @@ pub fn decode_stray(octets: &[u8]) -> Result<StrayRecord, RecordError> {
         destination: body.destination,
         reason: body.reason,
         user_data: body.user_data,
+        udhi: body.udhi,
     })
 }
