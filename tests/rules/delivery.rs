@@ -53,6 +53,7 @@ const ROWS: &[Row] = &[
         given: &[Does::Bind],
         does: &[Does::Junk(Junk::PlainText)],
         answers: &["ESME_ROK"],
+        events: &["card.hint"],
         ..ROW
     },
     Row {

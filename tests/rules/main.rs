@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `life` | the life of a write |
 //! | `por` | what a PoR says |
+//! | `bindings` | which device a card is in |
 //! | `delivery` | how deliver_sm is answered |
 //! | `submission` | what an SMSC answers, and receipts |
 //! | `spoofing` | what proves nothing moves nothing |
@@ -12,6 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bindings;
 mod delivery;
 mod life;
 mod on_site;

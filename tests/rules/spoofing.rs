@@ -1,6 +1,7 @@
 //! What proves nothing moves nothing: no subscription, no write, no binding. And it does not go unseen.
 
 use airwrite::applet::WriteStatus;
+use airwrite::card::Dialect;
 use airwrite::ota::Rsc;
 
 use crate::play::Play;
@@ -73,6 +74,16 @@ const ROWS: &[Row] = &[
         state: "sent",
         answers: OK,
         events: &["binding.suspect"],
+        profile: |profile| profile.mo.dialect = Dialect::Plain,
+        ..ROW
+    },
+    Row {
+        name: "a plain binding request for a card that secures its messages",
+        given: SENT,
+        does: &[Does::Junk(Junk::PlainBinding(1))],
+        state: "sent",
+        answers: OK,
+        events: HINT,
         ..ROW
     },
     Row {
@@ -82,6 +93,16 @@ const ROWS: &[Row] = &[
         state: "sent",
         answers: OK,
         events: &["binding.suspect"],
+        profile: |profile| profile.mo.dialect = Dialect::RawImei,
+        ..ROW
+    },
+    Row {
+        name: "a result without security from a card that secures its messages",
+        given: SENT,
+        does: &[Does::Junk(Junk::PlainResult(WriteStatus::Confirmed))],
+        state: "sent",
+        answers: OK,
+        events: HINT,
         ..ROW
     },
     Row {
@@ -140,6 +161,7 @@ const ASKED: &[Row] = &[
         state: "unknown",
         answers: &["ESME_ROK", "poll", "poll@target"],
         events: &["card.hint", "write.unknown"],
+        profile: |profile| profile.mo.dialect = Dialect::Plain,
         ..ROW
     },
 ];
