@@ -5,6 +5,8 @@ use airwrite::applet::{
 };
 use airwrite::card::Subscription;
 use airwrite::identity::{Eid, Imei, Imsi};
+use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
+use airwrite::ota::tp::Deliver;
 use airwrite::ota::{
     Cntr, CommandHeader, KeySet, ResponseHeader, Rsc, Spi1, Spi2, Tar, UserData, command, response,
 };
@@ -48,6 +50,17 @@ impl HandCard {
     /// Opens a packet of one part.
     pub(crate) fn open(&self, sm: &Sm) -> Packet {
         self.open_packet(&UserData::parse(&sm.user_data()).unwrap().payload)
+    }
+
+    /// Opens a packet of one part that comes as an APDU: `80 C2 00 00 Lc D1 …`.
+    pub(crate) fn open_apdus(&self, apdus: &[Vec<u8>]) -> Packet {
+        let [apdu] = apdus else { panic!("one part: {apdus:02X?}") };
+        assert_eq!(apdu[..4], [0x80, 0xC2, 0, 0]);
+        let (envelope, rest) = read_ber(&apdu[5..]).unwrap();
+        assert!(rest.is_empty());
+        let objects = read_all(envelope.value).unwrap();
+        let tpdu = Deliver::parse(find(&objects, tag::SMS_TPDU).unwrap()).unwrap();
+        self.open_packet(&UserData::parse(&tpdu.user_data).unwrap().payload)
     }
 
     /// Opens a packet, from CPL on.

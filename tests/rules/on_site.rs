@@ -1,10 +1,7 @@
 //! A row's production line: what is exported for the card, and what it answers.
 
-use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
-use airwrite::ota::tp::Deliver;
-use airwrite::ota::{Rsc, UserData};
+use airwrite::ota::Rsc;
 
-use crate::common::hand_card::Packet;
 use crate::common::scene::Scene;
 use crate::play::Play;
 use crate::row::{OnSite, Says};
@@ -57,18 +54,5 @@ impl Play {
         let write = *self.writes.last().unwrap();
         self.scene.gateway.responses(&Scene::owner(), write, *attempt, responses).await.unwrap();
         self.settle().await;
-    }
-}
-
-impl crate::common::hand_card::HandCard {
-    /// Opens a packet of one part that comes as an APDU.
-    fn open_apdus(&self, apdus: &[Vec<u8>]) -> Packet {
-        let [apdu] = apdus else { panic!("one part: {apdus:02X?}") };
-        assert_eq!(apdu[..4], [0x80, 0xC2, 0, 0]);
-        let (envelope, rest) = read_ber(&apdu[5..]).unwrap();
-        assert!(rest.is_empty());
-        let objects = read_all(envelope.value).unwrap();
-        let tpdu = Deliver::parse(find(&objects, tag::SMS_TPDU).unwrap()).unwrap();
-        self.open_packet(&UserData::parse(&tpdu.user_data).unwrap().payload)
     }
 }

@@ -110,6 +110,9 @@ impl Play {
         let state = match self.writes.last() {
             Some(id) => {
                 let write = self.scene.write(*id).await;
+                let bad_end =
+                    ["failed", "rolled_back", "expired", "unresolved"].contains(&write.state.name());
+                assert!(!bad_end || write.reason.is_some(), "R25: {}: {write:#?}", row.name);
                 // Why nothing more could be found out belongs to the state.
                 let why = write.reason.filter(|reason| reason.starts_with("card_refuses_"));
                 let state = write.state.name();

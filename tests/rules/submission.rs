@@ -1,8 +1,12 @@
 //! Rules section 6: what an SMSC answers to submit_sm, and receipts.
 
+use std::time::Duration;
+
 use airwrite::ota::Rsc;
 use airwrite::smpp::CommandStatus;
 
+use crate::common::scene::{Scene, Setup};
+use crate::common::smsc::Smsc;
 use crate::row::{Does, ROW, Row, Says, Smscs};
 
 const BOUND: &[Does] = &[Does::Bind];
@@ -187,4 +191,20 @@ const ROWS: &[Row] = &[
 async fn every_row_of_submit_sm_resp_and_receipts() {
     crate::names_differ(ROWS);
     crate::play(ROWS, 6_000).await;
+}
+
+/// Bad credentials at bind: the link stops and readiness says why, until somebody has it resumed.
+#[tokio::test(start_paused = true)]
+async fn bad_credentials_stop_the_link_and_readiness_says_so() {
+    for status in [CommandStatus::ESME_RINVPASWD, CommandStatus::ESME_RINVSYSID] {
+        let mut scene = Scene::with(Setup { by_hand: true, ..Setup::new(1, 6_500) }).await;
+        let stream = scene.connection().await;
+        let _smsc = Smsc::answer_bind(stream, status).await;
+        let again = tokio::time::timeout(Duration::from_secs(86_400), scene.connection()).await;
+        assert!(again.is_err(), "the password is not tried again and again");
+        let missing = scene.gateway.readiness();
+        assert_eq!(missing.len(), 1, "{missing:?}");
+        assert_eq!(missing[0].part, "link smsc");
+        assert!(missing[0].reason.contains(&status.to_string()), "{}", missing[0].reason);
+    }
 }

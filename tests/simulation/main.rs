@@ -8,6 +8,7 @@
 //! | `devices` | devices and cards that are changed for others |
 //! | `storage` | a store that fails or does not answer |
 //! | `by_hand` | messages that no simulated card sends |
+//! | `requirements` | what was asked for, from end to end |
 //! | `crashes` | all of it at random, with crashes |
 
 #[path = "../common/mod.rs"]
@@ -18,6 +19,7 @@ mod crashes;
 mod devices;
 mod flow;
 mod network;
+mod requirements;
 mod storage;
 
 use std::collections::BTreeMap;
