@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airwrite::api::webhook::{EndpointConfig, WebhookConfig, Webhooks, World as WebhookWorld};
-use airwrite::api::{ApiConfig, ApiMetrics, ApiState, create_key, revoke_key, serve};
+use airwrite::api::{ApiConfig, ApiMetrics, ApiState, Scope, create_key, revoke_key, serve};
 use airwrite::card::{Binding, Card, CardId, Timers};
 use airwrite::gateway::{EndpointRef, Gateway, GatewayConfig, World};
 use airwrite::identity::EidChecksum;
@@ -62,7 +62,8 @@ impl Platform {
         let gateway = Gateway::start(config, world).await.unwrap();
         let key = async |owner: &str| {
             let owner = owner.parse().unwrap();
-            create_key(store.as_ref(), &SystemClock, rng.as_ref(), owner, "test").await.unwrap().1
+            let scopes = Scope::all_but_admin();
+            create_key(store.as_ref(), &SystemClock, rng.as_ref(), owner, "test", &scopes).await.unwrap().1
         };
         let (acme, umbrella) = (key("acme").await, key("umbrella").await);
         let state = ApiState::new(gateway.clone(), &ApiConfig::default(), Arc::new(ApiMetrics::default()));
@@ -290,7 +291,7 @@ async fn without_a_valid_key_nothing_is_shown() {
     assert_eq!(posted.status, 401, "the key comes first");
     assert_eq!(platform.get("/v1/writes").await.status, 200);
     let id = platform.acme.expose_secret().trim_start_matches("aw_").rsplit_once('_').unwrap().0;
-    revoke_key(platform.store.as_ref(), id).await.unwrap();
+    revoke_key(platform.store.as_ref(), id, None).await.unwrap();
     let revoked = platform.get("/v1/writes").await;
     assert_eq!(revoked.problem(), (401, "unauthorized"));
     assert!(revoked.headers["www-authenticate"].to_str().unwrap().contains("invalid_token"));

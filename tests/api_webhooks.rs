@@ -127,7 +127,13 @@ async fn receiver(name: &str, mood: Mood) -> (Arc<Receiver>, EndpointConfig) {
 
 /// Quick, so that the test is.
 fn quick() -> WebhookConfig {
-    WebhookConfig { timeout_ms: 300, concurrency: 16, retry_first_ms: 10, retry_max_ms: 100, keep_ms: 60_000 }
+    WebhookConfig {
+        timeout_ms: 300,
+        retry_first_ms: 10,
+        retry_max_ms: 100,
+        keep_ms: 60_000,
+        ..WebhookConfig::default()
+    }
 }
 
 struct Sender {
@@ -169,7 +175,7 @@ fn record(seq: u64) -> OutboxRecord {
         imei: Some("357805023984942".parse().unwrap()),
         detail: String::new(),
     };
-    OutboxRecord { fact, attempts: 0, not_before: 0, first_tried: 0 }
+    OutboxRecord::new(fact)
 }
 
 fn event_id(seq: u64) -> String {

@@ -1,5 +1,6 @@
-//! Who calls: a bearer token (RFC 6750) in the `Authorization` header names the owner.
+//! Who calls: a bearer token (RFC 6750) in the `Authorization` header names the owner, and what may be done.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -10,14 +11,53 @@ use secrecy::SecretString;
 use crate::card::Owner;
 use crate::store::Store;
 
-use super::keys::{ApiKeyError, owner_of};
+use super::keys::{ApiKeyError, Opens, opens};
 use super::problem::{Kind, Problem};
+use super::scope::Scope;
 
-/// The owner whose key came with the request. The store is asked each time, so that a revoked key is refused at once.
+/// What a route needs a key to be allowed.
+pub(super) trait Needs {
+    /// The scopes, all of which are needed.
+    const SCOPES: &[Scope];
+}
+
+/// The needs of the routes, each a type so that a handler names it.
+macro_rules! needs {
+    ($($(#[$doc:meta])* $name:ident = $($scope:ident)&+;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(super) struct $name;
+
+        impl Needs for $name {
+            const SCOPES: &[Scope] = &[$(Scope::$scope),+];
+        }
+    )+};
+}
+
+needs! {
+    /// Reads writes.
+    ReadsOrders = OrdersRead;
+    /// Changes writes.
+    WritesOrders = OrdersWrite;
+    /// Reads cards and devices.
+    ReadsCards = CardsRead;
+    /// Changes cards and devices.
+    WritesCards = CardsWrite;
+    /// Reads whatever happens.
+    ReadsEvents = OrdersRead & CardsRead;
+    /// Runs the platform.
+    Administers = Admin;
+}
+
+/// The owner whose key came with the request, where the key may do what `N` needs. The store is asked each time, so
+/// that a revoked key is refused at once.
 #[derive(Debug)]
-pub(super) struct Caller(pub(super) Owner);
+pub(super) struct Caller<N> {
+    pub(super) owner: Owner,
+    needs: PhantomData<N>,
+}
 
-impl<S> FromRequestParts<S> for Caller
+impl<S, N: Needs> FromRequestParts<S> for Caller<N>
 where
     S: Send + Sync,
     Arc<dyn Store>: FromRef<S>,
@@ -35,8 +75,15 @@ where
                 .challenging(r#"Bearer realm="airwrite""#));
         };
         let store = Arc::<dyn Store>::from_ref(state);
-        match owner_of(store.as_ref(), &token).await {
-            Ok(Some(owner)) => Ok(Self(owner)),
+        match opens(store.as_ref(), &token).await {
+            Ok(Some(Opens { owner, scopes })) => {
+                let missing =
+                    N::SCOPES.iter().find(|scope| !scopes.contains(scope) && !scopes.contains(&Scope::Admin));
+                match missing {
+                    None => Ok(Self { owner, needs: PhantomData }),
+                    Some(scope) => Err(lacks(*scope)),
+                }
+            }
             Ok(None) => {
                 let problem =
                     Problem::new(Kind::Unauthorized, "The API key is not known or has been revoked.");
@@ -46,6 +93,12 @@ where
             Err(error) => Err(Problem::internal(error)),
         }
     }
+}
+
+fn lacks(scope: Scope) -> Problem {
+    let detail = format!("The API key may not do this: it lacks the scope {scope}.");
+    let problem = Problem::new(Kind::Forbidden, detail).at("Authorization");
+    problem.expecting(format!("a key with the scope {scope}"))
 }
 
 /// The token of the one `Authorization` header.
@@ -66,6 +119,7 @@ mod tests {
     use crate::api::keys::{create_key, revoke_key};
     use crate::store::MemoryStore;
     use crate::world::{SeededRng, TokioClock};
+    use std::collections::BTreeSet;
 
     #[derive(Clone)]
     struct OnlyStore(Arc<dyn Store>);
@@ -76,7 +130,7 @@ mod tests {
         }
     }
 
-    async fn call(store: &Arc<MemoryStore>, authorization: &[&str]) -> Result<Caller, Problem> {
+    async fn call(store: &Arc<MemoryStore>, authorization: &[&str]) -> Result<Caller<ReadsEvents>, Problem> {
         let mut request = Request::get("/v1/writes");
         for value in authorization {
             request = request.header("authorization", *value);
@@ -96,14 +150,38 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let clock = TokioClock::starting_at(0);
         let owner: Owner = "acme".parse().unwrap();
+        let (rng, scopes) = (SeededRng::new(1), Scope::all_but_admin());
         let (key, token) =
-            create_key(store.as_ref(), &clock, &SeededRng::new(1), owner.clone(), "k").await.unwrap();
+            create_key(store.as_ref(), &clock, &rng, owner.clone(), "k", &scopes).await.unwrap();
         let token = token.expose_secret();
-        assert_eq!(call(&store, &[&format!("Bearer {token}")]).await.unwrap().0, owner);
-        assert_eq!(call(&store, &[&format!("bearer  {token}")]).await.unwrap().0, owner);
-        revoke_key(store.as_ref(), &key.id).await.unwrap();
+        assert_eq!(call(&store, &[&format!("Bearer {token}")]).await.unwrap().owner, owner);
+        assert_eq!(call(&store, &[&format!("bearer  {token}")]).await.unwrap().owner, owner);
+        revoke_key(store.as_ref(), &key.id, None).await.unwrap();
         let problem = call(&store, &[&format!("Bearer {token}")]).await.unwrap_err();
         assert!(challenge(problem).contains("invalid_token"));
+    }
+
+    #[tokio::test]
+    async fn every_scope_of_a_route_is_needed_and_admin_has_all() {
+        let store = Arc::new(MemoryStore::new());
+        let (clock, rng) = (TokioClock::starting_at(0), SeededRng::new(1));
+        for (scopes, missing) in [
+            (&[Scope::OrdersRead, Scope::CardsRead][..], None),
+            (&[Scope::Admin], None),
+            (&[Scope::OrdersRead, Scope::CardsWrite], Some("cards:read")),
+            (&[Scope::OrdersWrite], Some("orders:read")),
+        ] {
+            let scopes = BTreeSet::from_iter(scopes.iter().copied());
+            let owner = "acme".parse().unwrap();
+            let (_, token) = create_key(store.as_ref(), &clock, &rng, owner, "k", &scopes).await.unwrap();
+            let called = call(&store, &[&format!("Bearer {}", token.expose_secret())]).await;
+            let refused = called.err();
+            assert_eq!(refused.is_some(), missing.is_some(), "{scopes:?}");
+            if let (Some(problem), Some(missing)) = (refused, missing) {
+                assert_eq!(problem.kind(), Kind::Forbidden);
+                assert!(problem.detail().contains(missing), "{}", problem.detail());
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Connections of the HTTP server: bounded in number, and closed where nothing arrives for long.
+//! Connections of the HTTP server: bounded in number, and closed where nothing arrives or leaves for long.
 
 use std::io;
 use std::net::SocketAddr;
@@ -58,6 +58,13 @@ pub(super) struct Connection {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Connection {
+    /// A client that takes what is written is there: an event stream has nothing to say itself.
+    fn wrote(&mut self) {
+        self.silent.as_mut().reset(Instant::now() + IDLE_MAX);
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -75,7 +82,9 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
+        self.wrote();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -91,7 +100,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs));
+        self.wrote();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {

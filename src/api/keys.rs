@@ -1,7 +1,10 @@
 //! API keys: made, listed and revoked here; the caller proves one in [`auth`](super::auth).
 //!
 //! A token is `aw_<id>_<secret>`: the id finds the record, the secret is 32 random octets in hexadecimal. The
-//! store holds the secret's SHA-256 only, so a token can be shown once and never again.
+//! store holds the secret's SHA-256 only, so a token can be shown once and never again. What it may do is its
+//! [`Scope`]s; keys that were stored before there were scopes may do everything but [`Scope::Admin`].
+
+use std::collections::BTreeSet;
 
 use ctutils::CtEq;
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +18,8 @@ use crate::store::{
     Commit, CommitError, EnvelopeError, KeyError, KeyText, Read, Scan, Store, StoreError, Unguarded,
 };
 use crate::world::{Clock, Rng};
+
+use super::scope::Scope;
 
 /// Most octets of a key's name.
 const NAME_OCTETS_MAX: usize = 64;
@@ -31,6 +36,9 @@ pub enum ApiKeyError {
     /// The name is empty, too long or holds control characters.
     #[error("name: expected 1 to 64 octets without control characters")]
     Name,
+    /// A key that may do nothing.
+    #[error("scopes: expected at least one")]
+    Scopes,
     /// There is no such key.
     #[error("there is no API key with this id")]
     NotFound,
@@ -49,17 +57,21 @@ pub enum ApiKeyError {
 }
 
 /// Makes a key for `owner` and stores it. The second value is the token to be shown: nobody can show it again.
-/// `name` is what people call the key, 1 to 64 octets.
+/// `name` is what people call the key, 1 to 64 octets; `scopes` what it may do, at least one.
 ///
 /// # Errors
-/// [`ApiKeyError::Name`], and where the store refuses.
+/// [`ApiKeyError::Name`] and [`ApiKeyError::Scopes`], and where the store refuses.
 pub async fn create_key(
     store: &dyn Store,
     clock: &dyn Clock,
     rng: &dyn Rng,
     owner: Owner,
     name: &str,
+    scopes: &BTreeSet<Scope>,
 ) -> Result<(ApiKey, SecretString), ApiKeyError> {
+    if scopes.is_empty() {
+        return Err(ApiKeyError::Scopes);
+    }
     if !(1..=NAME_OCTETS_MAX).contains(&name.len()) || name.chars().any(char::is_control) {
         return Err(ApiKeyError::Name);
     }
@@ -72,7 +84,7 @@ pub async fn create_key(
         created: clock.now_ms(),
         revoked: false,
         name: name.to_owned(),
-        scopes: Vec::new(),
+        scopes: scopes.iter().map(ToString::to_string).collect(),
     };
     let at = keys::api_key(&text(&key.id)?);
     let mut commit = Commit::new();
@@ -101,25 +113,38 @@ pub async fn list_keys(store: &dyn Store) -> Result<Vec<ApiKey>, ApiKeyError> {
     }
 }
 
-/// Revokes the key with this id: from now on it opens nothing. Revoking it again changes nothing.
+/// Revokes the key with this id, where `owner` is given only if it is that owner's: from now on it opens nothing.
+/// Revoking it again changes nothing.
 ///
 /// # Errors
 /// [`ApiKeyError::NotFound`], and where the store refuses.
-pub async fn revoke_key(store: &dyn Store, id: &str) -> Result<ApiKey, ApiKeyError> {
+pub async fn revoke_key(store: &dyn Store, id: &str, owner: Option<&Owner>) -> Result<ApiKey, ApiKeyError> {
     let at = keys::api_key(&text(id)?);
     let stored = store.get_one(at.clone()).await?.value.ok_or(ApiKeyError::NotFound)?;
     let key = ApiKey { revoked: true, ..decode_api_key(Unguarded::decode(&stored)?)? };
+    if owner.is_some_and(|owner| key.owner != *owner) {
+        return Err(ApiKeyError::NotFound);
+    }
     let mut commit = Commit::new();
     commit.put(at, Unguarded::encode(&encode_api_key(&key)));
     store.commit(commit).await?;
     Ok(key)
 }
 
-/// The owner whose things this token opens; `None` where it opens nothing.
+/// What a token opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opens {
+    /// Whose things.
+    pub(super) owner: Owner,
+    /// What may be done with them.
+    pub(super) scopes: BTreeSet<Scope>,
+}
+
+/// What this token opens; `None` where it opens nothing.
 ///
 /// # Errors
 /// Where the store refuses.
-pub(super) async fn owner_of(store: &dyn Store, token: &SecretString) -> Result<Option<Owner>, ApiKeyError> {
+pub(super) async fn opens(store: &dyn Store, token: &SecretString) -> Result<Option<Opens>, ApiKeyError> {
     let Some((id, secret)) = split(token.expose_secret()) else { return Ok(None) };
     let Ok(id) = text(id) else { return Ok(None) };
     // What is read here decides no more than whether the request goes on: a key that is not durable yet has not been
@@ -127,8 +152,8 @@ pub(super) async fn owner_of(store: &dyn Store, token: &SecretString) -> Result<
     let Some(stored) = store.get_one(keys::api_key(&id)).await?.value else { return Ok(None) };
     let key = decode_api_key(Unguarded::decode(&stored)?)?;
     let digest: [u8; 32] = Sha256::digest(secret.as_slice()).into();
-    let opens = digest.ct_eq(&key.digest).to_bool() && !key.revoked;
-    Ok(opens.then_some(key.owner))
+    let valid = digest.ct_eq(&key.digest).to_bool() && !key.revoked;
+    Ok(valid.then(|| Opens { scopes: Scope::of_key(&key), owner: key.owner }))
 }
 
 /// Id and secret of a token.
@@ -155,7 +180,13 @@ mod tests {
 
     async fn made(store: &MemoryStore, owner: &str, seed: u64) -> (ApiKey, SecretString) {
         let clock = TokioClock::starting_at(1_000);
-        create_key(store, &clock, &SeededRng::new(seed), owner.parse().unwrap(), "console").await.unwrap()
+        let scopes = Scope::all_but_admin();
+        let rng = SeededRng::new(seed);
+        create_key(store, &clock, &rng, owner.parse().unwrap(), "console", &scopes).await.unwrap()
+    }
+
+    async fn owner_of(store: &MemoryStore, token: &SecretString) -> Result<Option<Owner>, ApiKeyError> {
+        Ok(opens(store, token).await?.map(|opens| opens.owner))
     }
 
     #[tokio::test]
@@ -167,8 +198,8 @@ mod tests {
         assert_eq!(owner_of(&store, &token).await.unwrap(), Some("acme".parse().unwrap()));
         assert_eq!(owner_of(&store, &other).await.unwrap(), Some("umbrella".parse().unwrap()));
 
-        assert!(revoke_key(&store, &key.id).await.unwrap().revoked);
-        assert!(revoke_key(&store, &key.id).await.unwrap().revoked, "once more changes nothing");
+        assert!(revoke_key(&store, &key.id, None).await.unwrap().revoked);
+        assert!(revoke_key(&store, &key.id, None).await.unwrap().revoked, "once more changes nothing");
         assert_eq!(owner_of(&store, &token).await.unwrap(), None);
         assert_eq!(owner_of(&store, &other).await.unwrap(), Some("umbrella".parse().unwrap()));
         let listed = list_keys(&store).await.unwrap();
@@ -219,11 +250,19 @@ mod tests {
         let store = MemoryStore::new();
         let clock = TokioClock::starting_at(0);
         for name in ["", "a\nb", &"x".repeat(65)] {
-            let made = create_key(&store, &clock, &SeededRng::new(5), "acme".parse().unwrap(), name).await;
+            let made = create_key(
+                &store,
+                &clock,
+                &SeededRng::new(5),
+                "acme".parse().unwrap(),
+                name,
+                &Scope::all_but_admin(),
+            )
+            .await;
             assert!(matches!(made, Err(ApiKeyError::Name)), "{name:?}");
         }
         for id in ["", "key_0", "\0"] {
-            assert!(matches!(revoke_key(&store, id).await, Err(ApiKeyError::NotFound)), "{id:?}");
+            assert!(matches!(revoke_key(&store, id, None).await, Err(ApiKeyError::NotFound)), "{id:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::gateway::NotReady;
 
@@ -16,8 +17,12 @@ pub enum Kind {
     InvalidField,
     /// The body could not be read to its end.
     UnreadableBody,
+    /// A card file has lines that are wrong; nothing of it was used.
+    InvalidCards,
     /// No key, or none that is valid.
     Unauthorized,
+    /// The key is valid and may not do this.
+    Forbidden,
     /// There is no such thing, or it is another owner's.
     NotFound,
     /// The path exists, the method does not.
@@ -34,9 +39,27 @@ pub enum Kind {
     AlreadyWritten,
     /// The write is over.
     WriteEnded,
+    /// The write goes on, or is in effect: there is nothing to try again.
+    NotRetryable,
+    /// Nothing of this waits for a decision.
+    NothingHeld,
+    /// There is no packet to be brought to the card on site.
+    NothingToExport,
+    /// Nothing of the write was handed out to be brought to the card.
+    NotExported,
+    /// The device is bound to another card.
+    OtherCard,
+    /// The owner has no such card as the request names.
+    CardUnknown,
+    /// A binding contradicts another one: it is held, or refused.
+    BindingContradicts,
+    /// The endpoint stands in the platform's configuration and is changed there.
+    EndpointConfigured,
+    /// There are as many of these as may be.
+    TooMany,
     /// The body is larger than is read.
     BodyTooLarge,
-    /// The body is not declared as JSON.
+    /// The body is not declared as what it must be.
     UnsupportedMediaType,
     /// The idempotency key was used with another body.
     IdempotencyMismatch,
@@ -53,6 +76,41 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub(super) const ALL: [Self; 31] = [
+        Self::MalformedJson,
+        Self::InvalidField,
+        Self::UnreadableBody,
+        Self::InvalidCards,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::DeviceUnknown,
+        Self::TargetInUse,
+        Self::CardQueueFull,
+        Self::AlreadyWritten,
+        Self::WriteEnded,
+        Self::NotRetryable,
+        Self::NothingHeld,
+        Self::NothingToExport,
+        Self::NotExported,
+        Self::OtherCard,
+        Self::CardUnknown,
+        Self::BindingContradicts,
+        Self::EndpointConfigured,
+        Self::TooMany,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::IdempotencyMismatch,
+        Self::Internal,
+        Self::Busy,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::NotReady,
+    ];
+
     /// Status, last part of the `type` and title.
     const fn row(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
@@ -60,6 +118,8 @@ impl Kind {
             Self::MalformedJson => (S::BAD_REQUEST, "malformed-json", "The body is not valid JSON"),
             Self::InvalidField => (S::BAD_REQUEST, "invalid-field", "A field is not valid"),
             Self::UnreadableBody => (S::BAD_REQUEST, "unreadable-body", "The body could not be read"),
+            Self::InvalidCards => (S::BAD_REQUEST, "invalid-cards", "The card file has errors"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden", "The API key lacks a scope"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such resource"),
             Self::MethodNotAllowed => {
@@ -75,9 +135,24 @@ impl Kind {
             }
             Self::AlreadyWritten => (S::CONFLICT, "already-written", "The card has already written"),
             Self::WriteEnded => (S::CONFLICT, "write-ended", "The write is over"),
+            Self::NotRetryable => (S::CONFLICT, "not-retryable", "The write cannot be tried again"),
+            Self::NothingHeld => (S::CONFLICT, "nothing-held", "Nothing waits for a decision"),
+            Self::NothingToExport => {
+                (S::CONFLICT, "nothing-to-export", "There is no packet to be brought to the card")
+            }
+            Self::NotExported => (S::CONFLICT, "not-exported", "Nothing of the write was handed out"),
+            Self::OtherCard => (S::CONFLICT, "other-card", "The device is bound to another card"),
+            Self::CardUnknown => (S::CONFLICT, "card-unknown", "The card is not known"),
+            Self::BindingContradicts => {
+                (S::CONFLICT, "binding-contradicts", "The binding contradicts another one")
+            }
+            Self::EndpointConfigured => {
+                (S::CONFLICT, "endpoint-configured", "The endpoint stands in the configuration")
+            }
+            Self::TooMany => (S::CONFLICT, "too-many", "There are as many as may be"),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => {
-                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON")
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has another type")
             }
             Self::IdempotencyMismatch => (
                 S::UNPROCESSABLE_ENTITY,
@@ -90,6 +165,21 @@ impl Kind {
             Self::Timeout => (S::SERVICE_UNAVAILABLE, "timeout", "The request took too long"),
             Self::NotReady => (S::SERVICE_UNAVAILABLE, "not-ready", "The platform is not ready"),
         }
+    }
+
+    /// The status that it is answered with.
+    pub(super) const fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// Its `type`.
+    pub(super) fn urn(self) -> String {
+        format!("urn:airwrite:problem:{}", self.row().1)
+    }
+
+    /// Its title.
+    pub(super) const fn title(self) -> &'static str {
+        self.row().2
     }
 
     /// Seconds after which trying again makes sense.
@@ -115,6 +205,7 @@ struct Parts {
     field: Option<String>,
     expected: Option<String>,
     reasons: Vec<NotReady>,
+    errors: Vec<LineError>,
     authenticate: Option<HeaderValue>,
     cause: Option<Cause>,
 }
@@ -123,26 +214,61 @@ struct Parts {
 #[derive(Debug, Clone)]
 pub(super) struct Cause(pub(super) String);
 
-/// The members of the problem document, in their order.
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
+/// An error (RFC 9457). `field` and `expected` are there wherever one place of the request is to blame.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemView {
+    /// What kind of error it is: stays the same, so that programs can tell errors apart.
+    #[schema(example = "urn:airwrite:problem:invalid-field")]
+    pub r#type: String,
+    /// The kind in words.
+    #[schema(example = "A field is not valid")]
+    pub title: String,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599, example = 400)]
+    pub status: u16,
+    /// What is wrong with this request.
+    #[schema(example = "device.imei: IMEI: expected the check digit 2 at the end")]
+    pub detail: String,
+    /// The place in body, query, path or headers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
+    #[schema(example = "device.imei")]
+    pub field: Option<String>,
+    /// What would have been right.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<&'a str>,
+    #[schema(example = "the check digit 2 at the end")]
+    pub expected: Option<String>,
+    /// Why the platform is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<ReasonDocument<'a>>,
+    #[schema(required = false)]
+    pub reasons: Vec<ReasonView>,
+    /// The errors of a card file, the first ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<LineError>,
 }
 
 /// One reason for not being ready.
-#[derive(Serialize)]
-struct ReasonDocument<'a> {
-    part: &'a str,
-    reason: &'a str,
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
+pub struct ReasonView {
+    /// The part that cannot serve.
+    pub part: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One thing that is wrong, or odd, in a card file. Nothing of the file is repeated: it may be a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LineError {
+    /// The line, from 1 (the header).
+    pub line: u64,
+    /// The column's name; absent where it is the line as a whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    pub column: String,
+    /// What was expected there.
+    pub expected: String,
 }
 
 impl Problem {
@@ -155,6 +281,7 @@ impl Problem {
             field: None,
             expected: None,
             reasons: Vec::new(),
+            errors: Vec::new(),
             authenticate: None,
             cause: None,
         }))
@@ -191,6 +318,13 @@ impl Problem {
     #[must_use]
     pub fn with_reasons(mut self, reasons: Vec<NotReady>) -> Self {
         self.0.reasons = reasons;
+        self
+    }
+
+    /// Adds the lines of a card file that are wrong.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<LineError>) -> Self {
+        self.0.errors = errors;
         self
     }
 
@@ -243,16 +377,17 @@ impl From<crate::store::StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let parts = *self.0;
-        let (status, name, title) = parts.kind.row();
-        let reasons = parts.reasons.iter();
-        let document = Document {
-            r#type: format!("urn:airwrite:problem:{name}"),
-            title,
+        let status = parts.kind.status();
+        let reasons = parts.reasons.into_iter();
+        let document = ProblemView {
+            r#type: parts.kind.urn(),
+            title: parts.kind.title().to_owned(),
             status: status.as_u16(),
-            detail: &parts.detail,
-            field: parts.field.as_deref(),
-            expected: parts.expected.as_deref(),
-            reasons: reasons.map(|r| ReasonDocument { part: &r.part, reason: &r.reason }).collect(),
+            detail: parts.detail,
+            field: parts.field,
+            expected: parts.expected,
+            reasons: reasons.map(|r| ReasonView { part: r.part, reason: r.reason }).collect(),
+            errors: parts.errors,
         };
         let mut response = (status, Json(document)).into_response();
         let headers = response.headers_mut();
@@ -315,6 +450,12 @@ mod tests {
         let document = document(response).await;
         assert_eq!(document["reasons"], json!([{"part": "link a", "reason": "not bound"}]));
         assert_eq!(document["status"], 503);
+    }
+
+    #[test]
+    fn every_kind_has_its_own_type() {
+        let types: std::collections::BTreeSet<String> = Kind::ALL.into_iter().map(Kind::urn).collect();
+        assert_eq!(types.len(), Kind::ALL.len());
     }
 
     #[test]

@@ -14,11 +14,16 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::problem::{Kind, Problem};
+use super::time::{NoTimestamp, Timestamp};
 
 /// Most octets of a request's body.
 pub(super) const BODY_OCTETS_MAX: usize = 64 * 1024;
+
+/// Most octets of a card file in a request; larger ones come in parts.
+pub(super) const CSV_OCTETS_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,19 +40,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         expect_json(request.headers())?;
-        let octets = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state))
-            .await
-            .map_err(|_| Problem::new(Kind::RequestTimeout, "The body did not arrive within 10 seconds."))?
-            .map_err(|rejection| unread(&rejection))?;
+        let octets = read(request, state, BODY_OCTETS_MAX).await?;
         Ok(Self { value: from_json(&octets)?, digest: Sha256::digest(&octets).into() })
     }
 }
 
-/// `application/json`, or a type that is JSON by its suffix (RFC 6839); parameters are not looked at.
-fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// A body of text/csv, declared as such. It may hold keys: it is wiped where it is dropped.
+pub(super) struct CsvBody(pub(super) Zeroizing<Vec<u8>>);
+
+impl<S: Send + Sync> FromRequest<S> for CsvBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if essence(request.headers()) != "text/csv" {
+            let problem = Problem::new(Kind::UnsupportedMediaType, "The body must be declared as text/csv.");
+            return Err(problem.at("Content-Type").expecting("text/csv"));
+        }
+        let octets = read(request, state, CSV_OCTETS_MAX).await?;
+        Ok(Self(Zeroizing::new(octets.to_vec())))
+    }
+}
+
+/// Reads the body to its end.
+async fn read<S: Send + Sync>(request: Request, state: &S, octets_max: usize) -> Result<Bytes, Problem> {
+    tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state))
+        .await
+        .map_err(|_| Problem::new(Kind::RequestTimeout, "The body did not arrive within 10 seconds."))?
+        .map_err(|rejection| unread(&rejection, octets_max))
+}
+
+/// The declared type of the body; parameters are not looked at.
+fn essence(headers: &HeaderMap) -> String {
     let declared =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// `application/json`, or a type that is JSON by its suffix (RFC 6839).
+fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let essence = essence(headers);
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
     }
@@ -55,10 +86,10 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(problem.at("Content-Type").expecting("application/json"))
 }
 
-fn unread(rejection: &BytesRejection) -> Problem {
+fn unread(rejection: &BytesRejection, octets_max: usize) -> Problem {
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-            let detail = format!("The body is larger than {BODY_OCTETS_MAX} octets.");
+            let detail = format!("The body is larger than {octets_max} octets.");
             Problem::new(Kind::BodyTooLarge, detail)
         }
         other => Problem::new(Kind::UnreadableBody, "The body ended early.").because(other),
@@ -145,6 +176,20 @@ impl Parameters {
         value.map(|value| read(&value).map_err(|expected| Problem::invalid(name, expected))).transpose()
     }
 
+    /// Takes `cursor`: where a page begins, as an earlier one said in `next`.
+    pub(super) fn cursor<T: FromStr>(&mut self) -> Result<Option<T>, Problem> {
+        self.take("cursor", |text| text.parse().map_err(|_| "the `next` of an earlier page".to_owned()))
+    }
+
+    /// Takes a point in time.
+    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let read = |text: &str| {
+            let time: Result<Timestamp, _> = text.parse();
+            time.map(Timestamp::unix_ms).map_err(|_| NoTimestamp::EXPECTED.to_owned())
+        };
+        self.take(name, read)
+    }
+
     /// Takes `limit`: how many entries a page may have.
     pub(super) fn limit(&mut self) -> Result<usize, Problem> {
         let read = |text: &str| {
@@ -163,6 +208,18 @@ impl Parameters {
                 Err(Problem::new(Kind::InvalidField, detail).at(shortened(&name)))
             }
         }
+    }
+}
+
+/// That there is nothing behind the `?`.
+#[derive(Debug)]
+pub(super) struct NoParameters;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Parameters::from_request_parts(parts, state).await?.end().map(|()| Self)
     }
 }
 
@@ -223,7 +280,6 @@ mod tests {
     use tokio_util::codec::{BytesCodec, FramedRead};
 
     use super::*;
-    use crate::api::time::Timestamp;
     use crate::identity::{Imei, Imsi};
 
     #[derive(Debug, Deserialize)]

@@ -10,13 +10,14 @@ use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::gateway::Gateway;
 use crate::store::Store;
@@ -26,7 +27,8 @@ use super::connection::Bounded;
 use super::metrics::ApiMetrics;
 use super::problem::{Cause, Kind, Problem};
 use super::request::BODY_OCTETS_MAX;
-use super::{cards, health, writes};
+use super::webhook::Webhooks;
+use super::{openapi, routes};
 
 /// Names the request in the answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,6 +48,8 @@ pub struct ApiConfig {
     pub connections_max: usize,
     /// Milliseconds a request may take.
     pub request_timeout_ms: u64,
+    /// Most event streams open at once; more are answered 503 with `Retry-After`.
+    pub event_streams_max: usize,
 }
 
 impl Default for ApiConfig {
@@ -55,6 +59,7 @@ impl Default for ApiConfig {
             requests_max: 256,
             connections_max: 1024,
             request_timeout_ms: 30_000,
+            event_streams_max: 64,
         }
     }
 }
@@ -63,6 +68,7 @@ impl Default for ApiConfig {
 #[derive(Clone)]
 pub struct ApiState {
     gateway: Gateway,
+    webhooks: Option<Webhooks>,
     surroundings: Arc<Surroundings>,
 }
 
@@ -71,15 +77,40 @@ impl ApiState {
     #[must_use]
     pub fn new(gateway: Gateway, config: &ApiConfig, metrics: Arc<ApiMetrics>) -> Self {
         let surroundings = Surroundings::new(config, Arc::clone(gateway.rng()), metrics);
-        Self { gateway, surroundings: Arc::new(surroundings) }
+        Self { gateway, webhooks: None, surroundings: Arc::new(surroundings) }
+    }
+
+    /// The same with the sender of webhooks, whose endpoints the API changes.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self { webhooks: Some(webhooks), ..self }
     }
 
     pub(super) fn gateway(&self) -> &Gateway {
         &self.gateway
     }
 
+    pub(super) fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.as_ref()
+    }
+
     pub(super) fn metrics(&self) -> &ApiMetrics {
         &self.surroundings.metrics
+    }
+
+    /// The OpenAPI document.
+    pub(super) fn document(&self) -> &str {
+        &self.surroundings.document
+    }
+
+    /// Room for one more event stream, where there is some.
+    pub(super) fn event_stream(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.surroundings.event_streams).try_acquire_owned().ok()
+    }
+
+    /// Cancelled when the server ends.
+    pub(super) fn ending(&self) -> &CancellationToken {
+        &self.surroundings.ending
     }
 }
 
@@ -93,19 +124,20 @@ impl FromRef<ApiState> for Arc<dyn Store> {
 pub fn router(state: ApiState) -> Router {
     let surroundings = Arc::clone(&state.surroundings);
     let admitted = from_fn_with_state(Arc::clone(&surroundings), admit);
-    let v1 = Router::new()
-        .route("/v1/writes", get(writes::list).post(writes::order))
-        .route("/v1/writes/{id}", get(writes::show))
-        .route("/v1/writes/{id}/cancel", post(writes::cancel))
-        .route("/v1/cards/{ref}", get(cards::show))
-        .route("/v1/cards/{ref}/timeline", get(cards::timeline))
-        .route_layer(admitted);
-    let routes = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .merge(v1);
-    surround(routes, &surroundings).with_state(state)
+    let (with_key, _) = routes::with_key().split_for_parts();
+    let (open, _) = routes::open().split_for_parts();
+    surround(open.merge(with_key.route_layer(admitted)), &surroundings).with_state(state)
+}
+
+/// The OpenAPI 3.1 document of the API, as `GET /openapi.json` gives it.
+#[must_use]
+pub fn openapi_document() -> String {
+    let routes =
+        OpenApiRouter::with_openapi(openapi::Base::openapi()).merge(routes::with_key()).merge(routes::open());
+    let document = openapi::document(routes.get_openapi());
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// Serves the API on `listener` until `stop` is cancelled; then takes no more requests and waits at most ten seconds
@@ -115,6 +147,13 @@ pub fn router(state: ApiState) -> Router {
 /// Where the listener fails.
 pub async fn serve(listener: TcpListener, state: ApiState, stop: CancellationToken) -> io::Result<()> {
     let listener = Bounded::new(listener, state.surroundings.connections_max);
+    // Event streams go on until somebody ends them.
+    let _ending = state.surroundings.ending.clone().drop_guard();
+    let ending = state.surroundings.ending.clone();
+    tokio::spawn({
+        let stop = stop.clone();
+        async move { ending.run_until_cancelled(stop.cancelled()).await.map(|()| ending.cancel()) }
+    });
     serve_routes(listener, router(state), stop).await
 }
 
@@ -141,6 +180,9 @@ struct Surroundings {
     requests: Semaphore,
     connections_max: usize,
     timeout: Duration,
+    event_streams: Arc<Semaphore>,
+    ending: CancellationToken,
+    document: String,
 }
 
 impl Surroundings {
@@ -151,6 +193,9 @@ impl Surroundings {
             requests: Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)),
             connections_max: config.connections_max,
             timeout: Duration::from_millis(config.request_timeout_ms),
+            event_streams: Arc::new(Semaphore::new(config.event_streams_max.min(Semaphore::MAX_PERMITS))),
+            ending: CancellationToken::new(),
+            document: openapi_document(),
         }
     }
 }
@@ -215,6 +260,7 @@ async fn observe(State(around): State<Arc<Surroundings>>, request: Request, next
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::{get, post};
     use reqwest::StatusCode;
     use serde_json::Value;
 

@@ -2,12 +2,18 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
-/// A point in time: unix milliseconds inside, RFC 3339 in UTC with milliseconds outside
-/// (`2026-01-31T12:00:00.000Z`). Read with any offset and any fraction of a second; what is finer than a
-/// millisecond is dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A point in time: RFC 3339, shown in UTC with milliseconds. Read with any offset and any fraction of a second; what is
+/// finer than a millisecond is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-01-31T12:00:00.000Z")]
 pub struct Timestamp(u64);
+
+impl NoTimestamp {
+    /// What a point in time looks like.
+    pub(super) const EXPECTED: &str = "a date-time of RFC 3339 from 1970 on, such as 2026-01-31T12:00:00Z";
+}
 
 /// The last millisecond that RFC 3339 can spell: four digits of year.
 const LAST: u64 = 253_402_300_799_999;
@@ -45,7 +51,7 @@ impl std::str::FromStr for Timestamp {
 
 /// A text that is no point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("time: expected a date-time of RFC 3339 from 1970 on, such as 2026-01-31T12:00:00Z")]
+#[error("time: expected {}", Self::EXPECTED)]
 pub struct NoTimestamp;
 
 impl Serialize for Timestamp {

@@ -1,16 +1,19 @@
 //! What the API shows: the JSON form of writes, cards and timelines. Absent members stand for what is not known.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::card::{Binding, Card, Subscription};
+use crate::card::{Card, Subscription};
 use crate::gateway;
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
 use crate::store::records::{FactRecord, Write};
 
+use super::schema;
 use super::time::Timestamp;
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
 pub struct PageView<T> {
     /// The entries, in the list's order.
     pub items: Vec<T>,
@@ -30,19 +33,22 @@ impl<T> PageView<T> {
 }
 
 /// A write: one order to open a card.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Write)]
 pub struct WriteView {
-    /// `wrt_…`.
+    /// Its id.
+    #[schema(value_type = schema::WriteId)]
     pub id: String,
-    /// Where it stands: `waiting`, `queued`, `sealed`, `sent`, `unknown`, `written`, or one of the ends `effective`,
-    /// `failed`, `rolled_back`, `cancelled`, `expired`, `unresolved`.
+    /// Where it stands.
+    #[schema(value_type = schema::WriteState)]
     pub state: &'static str,
     /// The device that was ordered.
     pub device: DeviceView,
     /// What the card is to become.
     pub subscription: SubscriptionView,
-    /// The card (`crd_…`), once known.
+    /// The card, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::CardId>)]
     pub card: Option<String>,
     /// The caller's own id of the order.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,11 +65,23 @@ pub struct WriteView {
     /// When it came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// How packets reach the card: as ordered, or as decided when the write began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Bearer>)]
+    pub bearer: Option<&'static str>,
+    /// The write that this one tries again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::WriteId>)]
+    pub retry_of: Option<String>,
+    /// Where it is effective: whether the card proved that it sits in the device that was ordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imei_verified: Option<bool>,
     /// Why it ended or is held, in a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What decision it waits for: `wrong_device`.
+    /// What decision it waits for: `wrong_device`, where the card reported another device than was ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "wrong_device")]
     pub hold: Option<&'static str>,
     /// How often the same octets went out again.
     pub resent: u32,
@@ -87,6 +105,9 @@ impl From<&Write> for WriteView {
             deadline: Timestamp::from_unix_ms(write.deadline),
             written_at: write.written_at.map(Timestamp::from_unix_ms),
             ended_at: write.ended_at.map(Timestamp::from_unix_ms),
+            bearer: write.bearer.map(crate::card::Bearer::name),
+            retry_of: write.retry_of.map(|id| id.to_string()),
+            imei_verified: write.imei_verified,
             reason: write.reason.clone(),
             hold: write.hold.map(crate::card::Hold::name),
             resent: write.resent,
@@ -97,24 +118,31 @@ impl From<&Write> for WriteView {
 }
 
 /// A device.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Device)]
 pub struct DeviceView {
     /// 15 digits with check digit.
+    #[schema(value_type = schema::Imei)]
     pub imei: Imei,
 }
 
 /// The numbers of a subscription.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Subscription)]
 pub struct SubscriptionView {
     /// 14 or 15 digits.
+    #[schema(value_type = schema::Imsi)]
     pub imsi: Imsi,
     /// International, without `+`.
+    #[schema(value_type = schema::Msisdn)]
     pub msisdn: Msisdn,
     /// The subscription's own card number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Iccid>)]
     pub iccid: Option<Iccid>,
     /// Service centre address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Msisdn>)]
     pub smsc: Option<Msisdn>,
 }
 
@@ -126,15 +154,19 @@ impl From<&Subscription> for SubscriptionView {
 }
 
 /// A card.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Card)]
 pub struct CardView {
-    /// `crd_…`.
+    /// Its id.
+    #[schema(value_type = schema::CardId)]
     pub id: String,
     /// 32 digits.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Eid>)]
     pub eid: Option<Eid>,
     /// The number it came with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Iccid>)]
     pub iccid: Option<Iccid>,
     /// Name of its profile.
     pub profile: String,
@@ -147,10 +179,18 @@ pub struct CardView {
     /// The device it reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<BindingView>,
-    /// The write it is busy with (`wrt_…`).
+    /// The binding that waits for a decision: it contradicts another one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<BindingView>,
+    /// The device that somebody claims it is in; the card is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<BindingView>,
+    /// The write it is busy with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::WriteId>)]
     pub active_write: Option<String>,
     /// The writes that wait for their turn, next first.
+    #[schema(value_type = Vec<schema::WriteId>)]
     pub queue: Vec<String>,
 }
 
@@ -163,48 +203,57 @@ impl From<&Card> for CardView {
             profile: card.profile.clone(),
             current: card.current.as_ref().map(SubscriptionView::from),
             preset: card.preset.as_ref().map(SubscriptionView::from),
-            binding: card.binding.as_ref().map(BindingView::from),
+            binding: card.binding.as_ref().map(|binding| BindingView::new(binding.imei, binding.since)),
+            held: card.held.as_ref().map(|held| BindingView::new(held.imei, held.since)),
+            claimed: card.claimed.as_ref().map(|claimed| BindingView::new(claimed.imei, claimed.since)),
             active_write: card.active.as_ref().map(|active| active.order.id.to_string()),
             queue: card.queue.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-/// The relation of a card and its device.
-#[derive(Debug, Serialize)]
+/// The relation of a card and its device: proved, supplied, held or claimed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Binding)]
 pub struct BindingView {
-    /// The device, as the card read it from the terminal.
+    /// The device.
+    #[schema(value_type = schema::Imei)]
     pub imei: Imei,
     /// Since when.
     pub since: Timestamp,
 }
 
-impl From<&Binding> for BindingView {
-    fn from(binding: &Binding) -> Self {
-        Self { imei: binding.imei, since: Timestamp::from_unix_ms(binding.since) }
+impl BindingView {
+    pub(super) fn new(imei: Imei, since: u64) -> Self {
+        Self { imei, since: Timestamp::from_unix_ms(since) }
     }
 }
 
-/// An entry of a card's timeline.
-#[derive(Debug, Serialize)]
+/// An entry of the timeline of a card or write.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Timeline)]
 pub struct TimelineView {
-    /// Its place in the timeline.
+    /// Its place in the card's timeline; 0 before a card was known.
     pub seq: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened: `binding.created`, `write.effective`, ….
+    /// What happened.
+    #[schema(example = "write.effective")]
     pub r#type: String,
-    /// The write it is about (`wrt_…`).
+    /// The write it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::WriteId>)]
     pub write: Option<String>,
     /// Its sequence among the write's events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_seq: Option<u32>,
     /// The device it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Imei>)]
     pub imei: Option<Imei>,
     /// More about it, in a line.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     pub detail: String,
 }
 
@@ -222,6 +271,30 @@ impl From<&FactRecord> for TimelineView {
     }
 }
 
+impl TimelineView {
+    /// That an order was accepted, for a write whose card was not known then.
+    pub(super) fn accepted(write: &Write) -> Self {
+        Self::without_card(write, "write.accepted", write.created, 1)
+    }
+
+    /// That a write ended for which no card was ever known.
+    pub(super) fn ended(write: &Write, at: u64) -> Self {
+        Self::without_card(write, &format!("write.{}", write.state.name()), at, write.seq)
+    }
+
+    fn without_card(write: &Write, kind: &str, at: u64, seq: u32) -> Self {
+        Self {
+            seq: 0,
+            at: Timestamp::from_unix_ms(at),
+            r#type: kind.to_owned(),
+            write: Some(write.id.to_string()),
+            write_seq: Some(seq),
+            imei: Some(write.imei),
+            detail: write.reason.clone().filter(|_| seq > 1).unwrap_or_default(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -229,7 +302,7 @@ mod tests {
     use super::*;
     use crate::applet::BindingAck;
     use crate::applet::BindingResult;
-    use crate::card::{CardId, End, Hold, WriteId, WriteState};
+    use crate::card::{Binding, CardId, End, Hold, WriteId, WriteState};
 
     fn subscription() -> Subscription {
         Subscription {

@@ -1,5 +1,6 @@
 //! `airwrite keys`: API keys in the store, and a new master key.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{ConfigArgument, Outcome, open, print_json};
-use crate::api::{create_key, list_keys, revoke_key};
+use crate::api::{Scope, create_key, list_keys, revoke_key};
 use crate::card::Owner;
 use crate::store::records::ApiKey;
 use crate::vault::MasterKey;
@@ -27,6 +28,9 @@ pub(super) enum Command {
         /// What people call it
         #[arg(long, default_value = "unnamed")]
         name: String,
+        /// What it may do: orders:read, orders:write, cards:read, cards:write, admin; all but admin where none is named
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<Scope>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -63,6 +67,7 @@ struct Shown<'a> {
     id: &'a str,
     owner: &'a str,
     name: &'a str,
+    scopes: Vec<Scope>,
     created_ms: u64,
     revoked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,13 +77,20 @@ struct Shown<'a> {
 impl<'a> Shown<'a> {
     fn of(key: &'a ApiKey, token: Option<&'a str>) -> Self {
         let (id, owner, name) = (key.id.as_str(), key.owner.as_str(), key.name.as_str());
-        Self { id, owner, name, created_ms: key.created, revoked: key.revoked, token }
+        let scopes = Scope::of_key(key).into_iter().collect();
+        Self { id, owner, name, scopes, created_ms: key.created, revoked: key.revoked, token }
     }
 }
 
 pub(super) async fn run(command: Command) -> Outcome {
     match command {
-        Command::Create { config, owner, name, json } => create(&config, owner, &name, json).await?,
+        Command::Create { config, owner, name, scope, json } => {
+            let scopes = match scope.is_empty() {
+                true => Scope::all_but_admin(),
+                false => scope.into_iter().collect(),
+            };
+            create(&config, owner, &name, &scopes, json).await?;
+        }
         Command::List { config, json } => list(&config, json).await?,
         Command::Revoke { config, id, json } => revoke(&config, &id, json).await?,
         Command::Master { out } => {
@@ -89,9 +101,15 @@ pub(super) async fn run(command: Command) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn create(config: &ConfigArgument, owner: Owner, name: &str, json: bool) -> Result<()> {
+async fn create(
+    config: &ConfigArgument,
+    owner: Owner,
+    name: &str,
+    scopes: &BTreeSet<Scope>,
+    json: bool,
+) -> Result<()> {
     let store = open::store(&config.load()?).await?;
-    let (key, token) = create_key(&*store, &SystemClock, &SystemRng, owner, name).await?;
+    let (key, token) = create_key(&*store, &SystemClock, &SystemRng, owner, name, scopes).await?;
     store.close().await?;
     if json {
         return print_json(&Shown::of(&key, Some(token.expose_secret())));
@@ -110,14 +128,15 @@ async fn list(config: &ConfigArgument, json: bool) -> Result<()> {
     }
     for key in &keys {
         let state = if key.revoked { "revoked" } else { "valid" };
-        println!("{}  {state:7}  {}  {}", key.id, key.owner, key.name);
+        let scopes: Vec<&str> = Scope::of_key(key).into_iter().map(Scope::name).collect();
+        println!("{}  {state:7}  {}  {}  {}", key.id, key.owner, scopes.join(","), key.name);
     }
     Ok(())
 }
 
 async fn revoke(config: &ConfigArgument, id: &str, json: bool) -> Result<()> {
     let store = open::store(&config.load()?).await?;
-    let key = revoke_key(&*store, id).await?;
+    let key = revoke_key(&*store, id, None).await?;
     store.close().await?;
     if json {
         return print_json(&Shown::of(&key, None));

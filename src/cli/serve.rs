@@ -61,8 +61,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let gateway = Gateway::start(gateway_config(&config), world).await?;
     let webhooks = Webhooks::start(&outboxes, &config.webhooks, &config.endpoints, &stop)?;
-    let sending = tokio::spawn(webhooks.follow(gateway.clone()));
-    let api = ApiState::new(gateway.clone(), &config.api, metrics);
+    let sending = tokio::spawn(webhooks.clone().follow(gateway.clone()));
+    let api = ApiState::new(gateway.clone(), &config.api, metrics).with_webhooks(webhooks);
     let mut serving = tokio::spawn(api::serve(listener, api, stop.clone()));
     tracing::info!(api = %format!("http://{address}"), "airwrite serves");
 

@@ -377,8 +377,9 @@ impl Gateway {
             let contested = InboxRecord::Contested { imei, by: id };
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
         }
+        let telling = self.telling();
         for fact in step.facts.iter().cloned() {
-            self.put_fact(&mut commit, &fact_record(fact, &step.card, now));
+            self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &telling);
         }
         expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
@@ -386,7 +387,9 @@ impl Gateway {
         if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
             commit.put(timer(id.octets(), due), Unguarded::encode(&[TIMER_OF_CARD]));
         }
-        match store.commit(commit).await {
+        let done = store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {}
             Err(CommitError::Conflict(key)) => {
                 return match claim_names.into_iter().find(|(_, claim)| *claim == key) {

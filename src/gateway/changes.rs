@@ -1,20 +1,16 @@
 //! From what a step says to one commit: the card and everything that follows from it.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use bytes::Bytes;
 
 use crate::card::{Card, CardId, Fact, Owner, Subscription, Terms, WriteChange, WriteState};
 use crate::identity::Imei;
 use crate::ota::Cntr;
-use crate::store::records::{
-    Claim, FactRecord, Holder, OutboxRecord, Write, encode_claim, encode_fact, encode_outbox,
-};
+use crate::store::records::{Claim, FactRecord, Holder, Write, encode_claim};
 use crate::store::{Commit, Key, Unguarded, keys};
 
 use super::Gateway;
-use super::cards::RELAYED;
 
 /// Shards of the timer space, so that several nodes can share the draining.
 pub(super) const TIMER_SHARDS: u8 = 16;
@@ -87,27 +83,6 @@ impl Gateway {
         let kept = sealed(after);
         for cntr in sealed(before).into_iter().filter(|cntr| !kept.contains(cntr)) {
             commit.delete(keys::SealedPartsKey { card: before.id, cntr }.key());
-        }
-    }
-
-    /// Puts a fact into the timeline of its card and into the outboxes of its owner. What was posted back from a site is
-    /// kept, and not told: whoever posted it knows.
-    pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord) {
-        if let Some(card) = fact.card {
-            let entry = keys::TimelineEntry { card, seq: fact.seq };
-            commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
-        }
-        if fact.kind == RELAYED {
-            return;
-        }
-        let outboxes = self.0.outboxes.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for (endpoint, owner) in outboxes.iter() {
-            if *owner != fact.owner {
-                continue;
-            }
-            let record = OutboxRecord { fact: fact.clone(), attempts: 0, not_before: 0, first_tried: 0 };
-            let entry = keys::OutboxEntry { endpoint: endpoint.clone(), seq: self.next_serial() };
-            commit.put(entry.key(), Unguarded::encode(&encode_outbox(&record)));
         }
     }
 

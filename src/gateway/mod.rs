@@ -18,6 +18,7 @@ mod look_up;
 mod metrics;
 mod on_site;
 mod orders;
+mod outboxes;
 mod part_sets;
 mod read;
 mod relay;
@@ -29,8 +30,7 @@ mod timers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -40,7 +40,7 @@ use tokio_util::task::TaskTracker;
 use crate::card::{Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
-use crate::store::{KeyText, Scan, Store, StoreError, Unguarded, keys};
+use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
 
@@ -50,6 +50,7 @@ pub use look_up::{CardLookup, LookupError};
 pub use metrics::Metrics;
 pub use on_site::{Export, ExportError, ExportPart, ResponsesError};
 pub use orders::{CancelError, Idempotency, NewOrder, OrderError, Placed, RetryError};
+pub use outboxes::{Events, LOG_EVENTS_MIN, LoggedEvent};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
 pub use routes::RouteConfig;
 
@@ -144,8 +145,8 @@ struct Inner {
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
     routes: routes::Routes,
-    /// Outboxes by endpoint, each with whose events it takes.
-    outboxes: RwLock<Arc<Vec<(KeyText, Owner)>>>,
+    /// Who is told what happens.
+    outboxes: outboxes::Outboxes,
     /// Room for look-ups of cards under way.
     look_ups: Arc<Semaphore>,
     /// Signalled for a route when something entered its lane.
@@ -156,8 +157,6 @@ struct Inner {
     inbox: Notify,
     /// Signalled when something entered an outbox.
     outbox: Notify,
-    /// The last number used in outboxes and inboxes.
-    serial: AtomicU64,
     metrics: Metrics,
     /// Cards that were told of messages that claim to be of them.
     told: strays::Told,
@@ -180,9 +179,8 @@ impl Gateway {
     /// [`StartError::Config`] where a route names no link or a name cannot be a key; [`StartError::Store`].
     pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
         let routes = routes::Routes::new(&config)?;
-        let outboxes = outboxes_of(&config.endpoints)?;
         let epoch = read_epoch(&*world.store).await?;
-        let serial = last_serial(&world, &outboxes).await?;
+        let outboxes = outboxes::Outboxes::read(&world, &config.endpoints).await?;
         // Links start last: nothing is accepted before all else is known to work.
         let killed = CancellationToken::new();
         let unfinished = killed.clone().drop_guard();
@@ -196,7 +194,6 @@ impl Gateway {
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
         let inner = Inner {
             epoch,
-            serial: AtomicU64::new(serial),
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
@@ -208,7 +205,7 @@ impl Gateway {
             shards,
             links,
             routes,
-            outboxes: RwLock::new(Arc::new(outboxes)),
+            outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
             closing: CancellationToken::new(),
             idle: CancellationToken::new(),
@@ -225,6 +222,7 @@ impl Gateway {
         gateway.spawn(gateway.clone().run_inbound(inbound));
         gateway.spawn(gateway.clone().run_timers());
         gateway.spawn(gateway.clone().run_inboxes());
+        gateway.spawn(gateway.clone().run_log_trim());
         gateway.spawn(gateway.clone().run_retention());
         gateway.spawn(gateway.clone().retry_strays());
         for (route, link) in gateway.0.routes.with_links() {
@@ -258,16 +256,6 @@ impl Gateway {
         self.0.killed.cancel();
     }
 
-    /// From here on events are kept for these endpoints, instead of those of the configuration or of an earlier call.
-    ///
-    /// # Errors
-    /// [`StartError::Config`] for a name that cannot be a key; then nothing changes.
-    pub fn set_endpoints(&self, endpoints: &[EndpointRef]) -> Result<(), StartError> {
-        let outboxes = Arc::new(outboxes_of(endpoints)?);
-        *self.0.outboxes.write().unwrap_or_else(PoisonError::into_inner) = outboxes;
-        Ok(())
-    }
-
     /// What cannot serve at this moment; nothing where the gateway is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<NotReady> {
@@ -285,6 +273,19 @@ impl Gateway {
             missing.push(NotReady { part: format!("link {name}"), reason });
         }
         missing
+    }
+
+    /// Its links by name, and what each is doing.
+    #[must_use]
+    pub fn links(&self) -> Vec<(String, LinkState)> {
+        self.0.links.iter().map(|(name, link)| (name.clone(), *link.state().borrow())).collect()
+    }
+
+    /// Lets a link try again that the SMSC has refused; nothing for a link that is working. False where there is no
+    /// link of this name.
+    #[must_use]
+    pub fn resume_link(&self, name: &str) -> bool {
+        self.0.links.get(name).map(Link::resume).is_some()
     }
 
     /// Puts cards into the store ([`import`](import::import)), and tries again what came from their numbers before.
@@ -315,6 +316,18 @@ impl Gateway {
         &self.0.world.store
     }
 
+    /// The vault that it works with.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<dyn Vault> {
+        &self.0.world.vault
+    }
+
+    /// What it was told to do.
+    #[must_use]
+    pub fn config(&self) -> &GatewayConfig {
+        &self.0.config
+    }
+
     /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -341,11 +354,6 @@ impl Gateway {
         self.0.world.clock.now_ms()
     }
 
-    /// The next number for an outbox or an inbox: strictly rising, across restarts too.
-    fn next_serial(&self) -> u64 {
-        self.0.serial.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-    }
-
     fn terms<'a>(&'a self, profile: &'a Profile) -> Terms<'a> {
         Terms { profile, timers: &self.0.config.timers, epoch: self.0.epoch }
     }
@@ -360,25 +368,6 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
     let value = store.get_one(keys::Meta::Epoch.key()).await?.value;
     let body = value.as_deref().and_then(|value| Unguarded::decode(value).ok());
     Ok(body.and_then(|body| body.try_into().ok()).map_or(0, u64::from_be_bytes))
-}
-
-/// Numbers rise with the clock and never fall behind what an outbox still holds.
-async fn last_serial(world: &World, outboxes: &[(KeyText, Owner)]) -> Result<u64, StoreError> {
-    let mut serial = world.clock.now_ms() << 20;
-    for (endpoint, _) in outboxes {
-        let newest = Scan::last(keys::OutboxEntry::of_endpoint(endpoint), 1);
-        if let Some((key, _)) = world.store.scan(newest).await?.value.first()
-            && let Ok(entry) = keys::OutboxEntry::parse(key)
-        {
-            serial = serial.max(entry.seq);
-        }
-    }
-    Ok(serial)
-}
-
-fn outboxes_of(endpoints: &[EndpointRef]) -> Result<Vec<(KeyText, Owner)>, StartError> {
-    let outbox = |endpoint: &EndpointRef| Ok((key_text(&endpoint.name, "webhook")?, endpoint.owner.clone()));
-    endpoints.iter().map(outbox).collect()
 }
 
 fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {

@@ -344,8 +344,12 @@ impl Gateway {
             commit.put(look_up, Unguarded::encode(&[TIMER_OF_LOOK_UP]));
         }
         put_device(&mut commit, version, &device);
-        self.put_fact(&mut commit, &waiting_fact(&input.write, "write.accepted", owner, order.imei, now));
-        match self.0.world.store.commit(commit).await {
+        let telling = self.telling();
+        let fact = waiting_fact(&input.write, "write.accepted", owner, order.imei, now);
+        self.put_fact(&mut commit, &fact, &telling);
+        let done = self.0.world.store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
                 self.0.outbox.notify_one();
@@ -475,8 +479,11 @@ impl Gateway {
             commit.delete(key);
         }
         let kind = format!("write.{}", write.state.name());
-        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now));
-        match self.0.world.store.commit(commit).await {
+        let telling = self.telling();
+        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &telling);
+        let done = self.0.world.store.commit(commit).await;
+        drop(telling);
+        match done {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
                 self.0.outbox.notify_one();

@@ -63,6 +63,25 @@ impl FromStr for CardRef {
 pub struct WriteFilter {
     /// Only those in this state.
     pub state: Option<WriteState>,
+    /// Only those made at this time or later, unix ms.
+    pub created_after: Option<u64>,
+    /// Only those made before this time, unix ms.
+    pub created_before: Option<u64>,
+}
+
+impl WriteFilter {
+    /// The id that every write wanted comes after: ids begin with the time (uuid version 7).
+    fn first(&self) -> Option<WriteId> {
+        let mut octets = [0; 16];
+        let time = self.created_after?.to_be_bytes();
+        octets.iter_mut().zip(time.iter().skip(2)).for_each(|(to, from)| *to = *from);
+        Some(WriteId::from_octets(octets))
+    }
+
+    fn takes(&self, write: &Write) -> bool {
+        self.state.is_none_or(|state| write.state == state)
+            && self.created_after.is_none_or(|time| write.created >= time)
+    }
 }
 
 /// A piece of a list.
@@ -98,7 +117,7 @@ impl Gateway {
         limit: usize,
     ) -> Result<Page<Write, WriteId>, StoreError> {
         let mut items = Vec::new();
-        let mut next = after;
+        let mut next = after.max(filter.first());
         let mut looked_at = 0;
         let everything = keys::Space::Write.range();
         while items.len() < limit && looked_at < LOOKED_AT_MAX {
@@ -115,8 +134,11 @@ impl Gateway {
                 if items.len() == limit {
                     return Ok(Page { items, next });
                 }
+                if filter.created_before.is_some_and(|time| write.created >= time) {
+                    return Ok(Page { items, next: None });
+                }
                 next = Some(write.id);
-                if write.owner == *owner && filter.state.is_none_or(|state| write.state == state) {
+                if write.owner == *owner && filter.takes(&write) {
                     items.push(write);
                 }
             }

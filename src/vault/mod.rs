@@ -1,4 +1,4 @@
-//! Card keys sealed at rest, and the only place where packets are secured and opened.
+//! Card keys and other secrets sealed at rest, and the only place where packets are secured and opened.
 //!
 //! A card's key sets are one value of the store (key space 10), sealed under a [`MasterKey`]. Whoever needs a packet
 //! hands that value to the [`Vault`] together with the request; clear keys never leave it. [`SoftwareVault`] does the
@@ -13,6 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::card::CardId;
 use crate::ota::{Cntr, CommandHeader, OpenError, OpenedResponse, SealError, Spi1, Spi2, Tar};
@@ -20,6 +21,7 @@ use crate::ota::{Cntr, CommandHeader, OpenError, OpenedResponse, SealError, Spi1
 mod key_set;
 mod master;
 mod record;
+mod secret;
 mod software;
 
 pub use key_set::ClearKeySet;
@@ -138,6 +140,26 @@ pub trait Vault: Send + Sync + 'static {
         asked: Spi2,
         packet: &'a [u8],
     ) -> BoxFuture<'a, Result<OpenedResponse, VaultError>>;
+
+    /// Seals a secret that is no card's, for what `name` names. Two calls give two different values.
+    ///
+    /// # Errors
+    /// [`VaultError::Record`] for a secret that is too long.
+    fn seal_secret<'a>(
+        &'a self,
+        name: &'a str,
+        secret: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, VaultError>>;
+
+    /// Opens what [`Vault::seal_secret`] sealed for the same name.
+    ///
+    /// # Errors
+    /// [`VaultError::Record`] where it was changed, or sealed for another name or under another master key.
+    fn open_secret<'a>(
+        &'a self,
+        name: &'a str,
+        sealed: &'a [u8],
+    ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, VaultError>>;
 }
 
 /// Why the vault could not do what was asked.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::{
     BoxFuture, ClearKeySet, KeyRef, MasterKey, OpenRefused, OpenedBy, RecordError, SealRequest, Vault,
-    VaultError, record,
+    VaultError, record, secret,
 };
 use crate::card::CardId;
 use crate::ota::{
@@ -134,6 +135,22 @@ impl Vault for SoftwareVault {
         packet: &'a [u8],
     ) -> BoxFuture<'a, Result<OpenedResponse, VaultError>> {
         Box::pin(async move { self.open_response_now(keys, asked, packet) })
+    }
+
+    fn seal_secret<'a>(
+        &'a self,
+        name: &'a str,
+        secret: &'a [u8],
+    ) -> BoxFuture<'a, Result<Vec<u8>, VaultError>> {
+        Box::pin(async move { Ok(secret::seal(&self.master, &*self.rng, name, secret)?) })
+    }
+
+    fn open_secret<'a>(
+        &'a self,
+        name: &'a str,
+        sealed: &'a [u8],
+    ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, VaultError>> {
+        Box::pin(async move { Ok(secret::open(&self.master, name, sealed)?) })
     }
 }
 

@@ -1,22 +1,22 @@
 //! A platform and an operator on one thread, in paused time, decided by a seed.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use airwrite::card::{Card, CardId, Owner, Profile, Subscription, Timers, WriteId, WriteState};
 use airwrite::cli::sample::{Sample, Target, device_imei, sample};
+use airwrite::config;
 use airwrite::gateway::import::{CardRow, Importer, import};
 use airwrite::gateway::{
-    CancelError, CardRef, EndpointRef, Gateway, GatewayConfig, Idempotency, NewOrder, OrderError, Placed,
-    RouteConfig, World,
+    CancelError, CardLookup, CardRef, EndpointRef, Export, Gateway, GatewayConfig, Idempotency, NewOrder,
+    OrderError, Placed, RouteConfig, World,
 };
 use airwrite::identity::{EidChecksum, Imei};
 use airwrite::link::{BoxFuture, Connector, LinkConfig, SourceConfig, Transport};
 use airwrite::sim::milenage::Credentials;
 use airwrite::sim::{
-    self, CardSpec, EsmeAccount, OperatorConfig, Preset, Report, SimConfig, SimHandle, SmscConfig,
+    self, CardSpec, EsmeAccount, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle, SmscConfig,
 };
 use airwrite::store::records::{OutboxRecord, Write, decode_outbox};
 use airwrite::store::{KeyText, MemoryStore, Scan, Store, Unguarded, keys};
@@ -60,6 +60,19 @@ impl Connector for Line {
     }
 }
 
+/// What kind of card it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// With a preset subscription and secured messages.
+    Secured,
+    /// Without a preset subscription.
+    OnSite,
+    /// With a preset subscription; its own messages are DER without security.
+    Plain,
+    /// With a preset subscription; it only tells its IMEI, without security.
+    Raw,
+}
+
 /// What a scene is set up with.
 pub(crate) struct Setup {
     pub(crate) cards: u32,
@@ -73,8 +86,11 @@ pub(crate) struct Setup {
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
     /// What is other than usual in the link's configuration.
     pub(crate) link: LinkConfig,
-    /// Whether the platform's cards have no subscription yet.
-    pub(crate) no_preset: bool,
+    /// The kind of each card; those after the last one are secured.
+    pub(crate) kinds: &'static [Kind],
+    /// Whether the platform knows the cards from the start.
+    pub(crate) imported: bool,
+    pub(crate) lookup: Option<Arc<dyn CardLookup>>,
     /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
     pub(crate) by_hand: bool,
 }
@@ -91,8 +107,30 @@ impl Setup {
             profile: profile(),
             more: |_| Vec::new(),
             link: LinkConfig::default(),
-            no_preset: false,
+            kinds: &[],
+            imported: true,
+            lookup: None,
             by_hand: false,
+        }
+    }
+}
+
+impl Kind {
+    /// Makes the card of a row one of this kind.
+    fn mark(self, row: &mut CardRow) {
+        match self {
+            Self::Secured => {}
+            Self::OnSite => row.preset = None,
+            Self::Plain => row.profile = "airwrite-applet-plain".to_owned(),
+            Self::Raw => row.profile = "airwrite-applet-raw".to_owned(),
+        }
+    }
+
+    fn dialect(self) -> MoDialect {
+        match self {
+            Self::Secured | Self::OnSite => MoDialect::Secured,
+            Self::Plain => MoDialect::PlainDer,
+            Self::Raw => MoDialect::RawImei,
         }
     }
 }
@@ -109,6 +147,7 @@ pub(crate) struct Scene {
     timers: Timers,
     profile: Profile,
     link: LinkConfig,
+    lookup: Option<Arc<dyn CardLookup>>,
 }
 
 impl Scene {
@@ -118,15 +157,19 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { cards, targets, seed, smsc, timers, profile, more, link, no_preset, by_hand } = setup;
+        let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand, .. } = setup;
+        let Setup { kinds, imported, lookup, link, .. } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
         sample.cards.truncate(cards as usize);
-        if no_preset {
-            sample.cards.iter_mut().for_each(|row| row.preset = None);
+        for (row, kind) in sample.cards.iter_mut().zip(kinds) {
+            kind.mark(row);
         }
         let mut specs: Vec<CardSpec> = sample.cards.iter().zip(1..).map(|(row, n)| spec(row, n)).collect();
+        for (spec, kind) in specs.iter_mut().zip(kinds) {
+            spec.mo_dialect = kind.dialect();
+        }
         specs.extend(more(&sample));
         let account = EsmeAccount {
             system_id: "airwrite".into(),
@@ -147,13 +190,15 @@ impl Scene {
             clock: clock.clone(),
             rng: rng.clone(),
         };
-        let report = import(&importer, sample.cards.clone(), |_| {}).await.unwrap();
-        assert_eq!(report.imported, sample.cards.len());
+        if imported {
+            let report = import(&importer, sample.cards.clone(), |_| {}).await.unwrap();
+            assert_eq!(report.imported, sample.cards.len());
+        }
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &link).await;
-        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, link }
+        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &link, &lookup).await;
+        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, link, lookup }
     }
 
     /// The operator's end of the gateway's next connection.
@@ -209,8 +254,8 @@ impl Scene {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let Self { line, store, clock, rng, timers, profile, link, .. } = self;
-        self.gateway = start(line, store, clock, rng, timers, profile, link).await;
+        let Self { line, store, clock, rng, timers, profile, link, lookup, .. } = self;
+        self.gateway = start(line, store, clock, rng, timers, profile, link, lookup).await;
     }
 
     pub(crate) fn owner() -> Owner {
@@ -262,6 +307,48 @@ impl Scene {
 
     pub(crate) async fn cancel(&self, id: WriteId) -> Result<Write, CancelError> {
         self.gateway.cancel(&Self::owner(), id).await
+    }
+
+    /// How a caller names the card of the `index`-th row.
+    pub(crate) fn card_ref(&self, index: usize) -> CardRef {
+        CardRef::Eid(self.sample.cards[index].eid.unwrap())
+    }
+
+    /// An order that names the card of the device.
+    pub(crate) async fn order_naming_card(&self, index: usize) -> WriteId {
+        let order = NewOrder { card: Some(self.card_ref(index)), ..self.new_order(index, index) };
+        self.place(order, None).await.unwrap().write.id
+    }
+
+    pub(crate) async fn export(&self, id: WriteId) -> Export {
+        self.gateway.export(&Self::owner(), id).await.unwrap()
+    }
+
+    /// Brings what is to be exported to the card of the `index`-th device, and posts back what it answers.
+    pub(crate) async fn relay(&self, index: usize, id: WriteId) -> Write {
+        let export = self.export(id).await;
+        let responses = self.bring(index, &export).await;
+        self.post_back(&export, responses).await
+    }
+
+    pub(crate) async fn post_back(&self, export: &Export, responses: Vec<(u8, Vec<u8>)>) -> Write {
+        self.gateway.responses(&Self::owner(), export.write, export.attempt, responses).await.unwrap()
+    }
+
+    /// What the card of the `index`-th device answers to an export.
+    pub(crate) async fn bring(&self, index: usize, export: &Export) -> Vec<(u8, Vec<u8>)> {
+        let mut responses = Vec::new();
+        for part in &export.parts {
+            let mut next = Some(part.apdu.clone());
+            while let Some(apdu) = next.take() {
+                let rapdu = self.sim.transmit(index, apdu).await.unwrap();
+                if let [.., 0x61, more] = rapdu[..] {
+                    next = Some([hex::decode(&export.on_61).unwrap(), vec![more]].concat());
+                }
+                responses.push((part.n, rapdu));
+            }
+        }
+        responses
     }
 
     /// The card of the `index`-th row, as the platform knows it.
@@ -350,6 +437,7 @@ async fn start(
     timers: &Timers,
     profile: &Profile,
     link: &LinkConfig,
+    lookup: &Option<Arc<dyn CardLookup>>,
 ) -> Gateway {
     let link = LinkConfig {
         name: "smsc".into(),
@@ -360,8 +448,10 @@ async fn start(
         ..link.clone()
     };
     let route = RouteConfig { name: "all".into(), owner: None, prefix: String::new(), link: "smsc".into() };
+    let [plain, raw] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE]
+        .map(|profile| Profile::from_toml(profile).unwrap());
     let config = GatewayConfig {
-        profiles: BTreeMap::from([(profile.name.clone(), profile.clone())]),
+        profiles: [profile, &plain, &raw].map(|profile| (profile.name.clone(), profile.clone())).into(),
         timers: timers.clone(),
         links: vec![link],
         routes: vec![route],
@@ -375,7 +465,7 @@ async fn start(
         clock: clock.clone(),
         rng,
         connector: line.clone(),
-        lookup: None,
+        lookup: lookup.clone(),
     };
     Gateway::start(config, world).await.unwrap()
 }

@@ -28,6 +28,13 @@ impl Smsc {
         Self::answer_bind(stream, CommandStatus::ESME_ROK).await
     }
 
+    /// The scene and the gateway's next connection, bound.
+    pub(crate) async fn bound(mut scene: Scene) -> (Scene, Self) {
+        let smsc = Self::accept(&mut scene).await;
+        (scene, smsc)
+    }
+
+    /// Answers the bind on a connection with `status`.
     pub(crate) async fn answer_bind(stream: DuplexStream, status: CommandStatus) -> Self {
         let config = SessionConfig { window: 1000, enquire_link: None, ..SessionConfig::new(Role::Smsc) };
         let session = Session::new(config, now());

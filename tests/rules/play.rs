@@ -13,7 +13,7 @@ use airwrite::store::Fault;
 use bytes::Bytes;
 
 use crate::common::hand_card::{HandCard, Packet};
-use crate::common::scene::{Scene, Setup, profile};
+use crate::common::scene::{Kind, Scene, Setup, profile};
 use crate::common::smsc::{Smsc, receipt};
 use crate::row::{Does, From, Row, Smscs};
 
@@ -72,9 +72,8 @@ impl Play {
         (row.profile)(&mut profile);
         let mut link = LinkConfig::default();
         (row.link)(&mut link);
-        let no_preset = row.no_preset;
-        let setup =
-            Setup { by_hand: true, targets: 3, timers, profile, link, no_preset, ..Setup::new(2, seed) };
+        let kinds: &[Kind] = if row.no_preset { &[Kind::OnSite; 2] } else { &[] };
+        let setup = Setup { by_hand: true, targets: 3, timers, profile, link, kinds, ..Setup::new(2, seed) };
         let mut scene = Scene::with(setup).await;
         let smsc = Some(Smsc::accept(&mut scene).await);
         let card = HandCard::new(&scene, 0);

@@ -12,30 +12,25 @@ use crate::common::hand_card::{HandCard, command_user_data as whole};
 use crate::common::scene::{Scene, Setup};
 use crate::common::smsc::{Smsc, message, receipt};
 
-const ROK: CommandStatus = CommandStatus::ESME_ROK;
+pub(crate) const ROK: CommandStatus = CommandStatus::ESME_ROK;
 
-async fn scene(seed: u64) -> (Scene, Smsc) {
-    bound(Scene::with(Setup { by_hand: true, ..Setup::new(2, seed) }).await).await
+pub(crate) async fn scene(seed: u64) -> (Scene, Smsc) {
+    Smsc::bound(Scene::with(Setup { by_hand: true, ..Setup::new(2, seed) }).await).await
 }
 
-async fn bound(mut scene: Scene) -> (Scene, Smsc) {
-    let smsc = Smsc::accept(&mut scene).await;
-    (scene, smsc)
-}
-
-fn number(scene: &Scene) -> String {
+pub(crate) fn number(scene: &Scene) -> String {
     scene.sample.cards[0].preset.as_ref().unwrap().msisdn.as_str().to_owned()
 }
 
 /// A binding request of the first card, secured, from CPL on.
-fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
+pub(crate) fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
     let card = HandCard::new(scene, 0);
     let request = card.binding_request(u32::try_from(cntr).unwrap(), scene.imei(device));
     card.packet_at(cntr, Spi1::CC_CIPHERED_HIGHER, &request)
 }
 
 /// The packet in as many parts, each a whole TP-UD.
-fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
+pub(crate) fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
     let size = packet.len().div_ceil(usize::from(total));
     let part = |(chunk, number): (&[u8], u8)| {
         let head: &[u8] = if number == 1 { &[7, 0x70, 0, 0, 3] } else { &[5, 0, 3] };
@@ -44,7 +39,7 @@ fn parts(packet: &[u8], reference: u8, total: u8) -> Vec<Vec<u8>> {
     packet.chunks(size).zip(1..).map(part).collect()
 }
 
-async fn entries(scene: &Scene, space: keys::Space) -> Vec<(Key, Bytes)> {
+pub(crate) async fn entries(scene: &Scene, space: keys::Space) -> Vec<(Key, Bytes)> {
     scene.store.scan(Scan::first(space.range(), 4000)).await.unwrap().value
 }
 
@@ -57,7 +52,7 @@ async fn i1_i6_parts_come_in_any_order_more_than_once_and_across_a_crash() {
         assert_eq!(smsc.deliver(message(&from, parts[number].clone())).await, ROK);
     }
     scene.crash().await;
-    let (scene, mut smsc) = bound(scene).await;
+    let (scene, mut smsc) = Smsc::bound(scene).await;
     assert_eq!(scene.count("binding.created").await, 0);
     assert_eq!(smsc.deliver(message(&from, parts[1].clone())).await, ROK);
     assert_eq!(scene.count("binding.created").await, 1);
@@ -192,7 +187,7 @@ async fn lanes_and_timers_of_former_times_are_set_right() {
     scene.store.commit(commit).await.unwrap();
     scene.start_again().await;
     scene.line(true);
-    let (scene, mut smsc) = bound(scene).await;
+    let (scene, mut smsc) = Smsc::bound(scene).await;
     tokio::time::timeout(Duration::from_secs(60), smsc.submitted("2")).await.unwrap();
     assert_eq!(scene.write(write).await.state, WriteState::Sent);
     tokio::time::sleep(Duration::from_secs(120)).await;

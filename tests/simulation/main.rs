@@ -4,9 +4,13 @@
 //! | module | what happens |
 //! |---|---|
 //! | `flow` | orders before and after the binding, one behind the other, cancelled, out of time |
+//! | `on_site` | cards written through the business platform |
 //! | `network` | no service, refused REFRESH, a busy SMSC, a dead line, devices switched off |
 //! | `devices` | devices and cards that are changed for others |
 //! | `storage` | a store that fails or does not answer |
+//! | `plain` | cards whose own messages are not secured |
+//! | `look_up` | cards that the business platform knows, and what its operators decide |
+//! | `spoofing` | messages that somebody else made |
 //! | `by_hand` | messages that no simulated card sends |
 //! | `requirements` | what was asked for, from end to end |
 //! | `crashes` | all of it at random, with crashes |
@@ -18,8 +22,12 @@ mod by_hand;
 mod crashes;
 mod devices;
 mod flow;
+mod look_up;
 mod network;
+mod on_site;
+mod plain;
 mod requirements;
+mod spoofing;
 mod storage;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use airwrite::sim::CardSpec;
 use airwrite::smpp::Address;
 
 use crate::common::hand_card::HandCard;
-use crate::common::scene::{Scene, Setup, spec};
+use crate::common::scene::{Kind, Scene, Setup, spec};
 use crate::common::smsc::{Smsc, message};
 use crate::{EFFECTIVE, agree};
 
@@ -62,7 +62,7 @@ fn blank() -> Setup {
     fn in_its_device(sample: &airwrite::cli::sample::Sample) -> Vec<CardSpec> {
         vec![CardSpec { preset: None, ..spec(&sample.cards[0], 3) }]
     }
-    Setup { no_preset: true, more: in_its_device, ..Setup::new(2, 303) }
+    Setup { kinds: &[Kind::OnSite], more: in_its_device, ..Setup::new(2, 303) }
 }
 
 /// R11b: the business platform says which card the device holds. R13, R14: that card has no preset subscription, so the

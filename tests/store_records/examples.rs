@@ -366,11 +366,11 @@ pub(crate) fn minimal_fact() -> FactRecord {
 }
 
 pub(crate) fn full_outbox() -> OutboxRecord {
-    OutboxRecord { fact: full_fact(), attempts: 3, not_before: NOW + 1, first_tried: NOW + 2 }
+    OutboxRecord { attempts: 3, not_before: NOW + 1, first_tried: NOW + 2, ..OutboxRecord::new(full_fact()) }
 }
 
 pub(crate) fn minimal_outbox() -> OutboxRecord {
-    OutboxRecord { fact: minimal_fact(), attempts: 0, not_before: 0, first_tried: 0 }
+    OutboxRecord::new(minimal_fact())
 }
 
 pub(crate) fn full_stray() -> StrayRecord {

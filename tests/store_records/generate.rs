@@ -340,8 +340,14 @@ pub(crate) fn fact() -> impl Strategy<Value = FactRecord> {
 }
 
 pub(crate) fn outbox() -> impl Strategy<Value = OutboxRecord> {
-    (fact(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
-        |(fact, attempts, not_before, first_tried)| OutboxRecord { fact, attempts, not_before, first_tried },
+    (fact(), any::<u32>(), any::<u64>(), any::<u64>(), ".{0,80}").prop_map(
+        |(fact, attempts, not_before, first_tried, error)| OutboxRecord {
+            fact,
+            attempts,
+            not_before,
+            first_tried,
+            error,
+        },
     )
 }
 

@@ -1,10 +1,9 @@
 //! The task of one endpoint: takes events from its outbox, sends them, and puts off what failed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use crate::store::{Commit, Key, KeyRange, Read, Scan, StoreError, Unguarded};
 
 use super::endpoint::{Endpoint, SendError};
 use super::event::Event;
-use super::{WebhookConfig, World};
+use super::{News, STORE_PAUSE, WebhookConfig, World};
 
 /// Entries read from the outbox at once.
 const PAGE: usize = 256;
@@ -34,14 +33,14 @@ const PUT_OFF_MAX: usize = 4096;
 /// Most settled events remembered.
 const SETTLED_MAX: usize = 65_536;
 
-/// Pause after a store that refused.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Characters that are kept of why an attempt failed.
+const ERROR_MAX: usize = 256;
 
 /// How long attempts under way may take after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// `not_before` of an event that was given up.
-const DEAD: u64 = u64::MAX;
+pub(super) const DEAD: u64 = u64::MAX;
 
 /// What is known of an entry that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +83,11 @@ pub(super) struct Courier {
 }
 
 impl Courier {
-    pub(super) fn new(world: World, config: WebhookConfig, endpoint: Endpoint) -> Self {
+    pub(super) fn new(world: World, config: WebhookConfig, endpoint: Arc<Endpoint>) -> Self {
         Self {
             world,
             config,
-            endpoint: Arc::new(endpoint),
+            endpoint,
             attempts: JoinSet::new(),
             in_hand: VecDeque::new(),
             standing: BTreeMap::new(),
@@ -101,8 +100,8 @@ impl Courier {
         }
     }
 
-    /// Sends until `stop` is cancelled; `new` says that something was put into an outbox.
-    pub(super) async fn run(mut self, new: Arc<Notify>, stop: CancellationToken) {
+    /// Sends until `stop` is cancelled; `news` says that something was put into an outbox.
+    pub(super) async fn run(mut self, news: Arc<News>, stop: CancellationToken) {
         let mut look = tokio::time::interval(LOOK_AGAIN);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -123,7 +122,10 @@ impl Courier {
                 biased;
                 () = stop.cancelled() => break,
                 Some(attempt) = self.attempts.join_next() => self.settle(attempt),
-                () = new.notified() => self.more = true,
+                () = news.new.notified() => {
+                    self.more = true;
+                    self.revive(&news);
+                }
                 _ = look.tick() => self.look_again(),
                 () = sleep_until(wake) => {}
             }
@@ -255,6 +257,7 @@ impl Courier {
 
     fn fail(&mut self, seq: u64, record: &mut OutboxRecord, cause: &SendError) {
         record.attempts = record.attempts.saturating_add(1);
+        record.error = cause.to_string().chars().take(ERROR_MAX).collect();
         let attempts = record.attempts;
         let next = self.now().saturating_add(self.config.back_off_ms(attempts, self.world.rng.as_ref()));
         let event = Event::from(&record.fact).id().to_owned();
@@ -267,6 +270,23 @@ impl Courier {
             record.not_before = next;
             debug!(endpoint = self.name(), event, attempts, %cause, "event not delivered");
             self.put_off(seq, next);
+        }
+    }
+
+    /// Takes up again what was put back into the outbox.
+    fn revive(&mut self, news: &News) {
+        let seqs = std::mem::take(&mut *news.revived.lock().unwrap_or_else(PoisonError::into_inner));
+        for seq in seqs {
+            match self.standing.get(&seq) {
+                Some(&Standing::PutOff(until)) => {
+                    self.put_off.remove(&(until, seq));
+                }
+                Some(Standing::Settled) | None => {}
+                Some(Standing::InHand) => continue,
+            }
+            self.standing.remove(&seq);
+            // Read again from before the first of them.
+            self.position = self.position.min(Some(seq.saturating_sub(1)));
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use crate::card::Owner;
 use crate::store::KeyText;
 
+use super::WebhookConfig;
 use super::event::Event;
 use super::signature::SigningKey;
 use super::target::{PublicOnly, is_public};
@@ -49,6 +50,13 @@ impl std::fmt::Debug for EndpointConfig {
     }
 }
 
+impl EndpointConfig {
+    /// Whether it can be sent to.
+    pub(in crate::api) fn check(&self, config: &WebhookConfig) -> Result<(), EndpointError> {
+        Endpoint::new(self, config.timeout()).map(|_| ())
+    }
+}
+
 fn owner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Owner, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
@@ -71,9 +79,10 @@ pub struct EndpointError {
 
 /// An endpoint ready to be sent to.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) name: KeyText,
-    url: Url,
+pub(in crate::api) struct Endpoint {
+    pub(in crate::api) name: KeyText,
+    pub(in crate::api) owner: Owner,
+    pub(in crate::api) url: Url,
     key: SigningKey,
     client: Client,
 }
@@ -84,33 +93,18 @@ impl Endpoint {
         let wrong = |field, expected| EndpointError { name: config.name.clone(), field, expected };
         let name = KeyText::new(&config.name)
             .ok()
-            .filter(|name| name.as_str().len() <= 64)
-            .ok_or_else(|| wrong("name", "1 to 64 octets"))?;
-        let url = Url::parse(&config.url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-            .filter(|url| url.username().is_empty() && url.password().is_none())
-            .ok_or_else(|| wrong("url", "an http or https URL without user and password"))?;
-        if !config.allow_private && literal(&url).is_some_and(|address| !is_public(address)) {
-            return Err(wrong("url", "a public address, or allow_private = true"));
-        }
+            .filter(|name| name.as_str().len() <= 64 && !name.as_str().starts_with('@'))
+            .ok_or_else(|| wrong("name", "1 to 64 octets, the first no @"))?;
+        let url = public_url(&config.url, config.allow_private).map_err(|expected| wrong("url", expected))?;
         let key = SigningKey::parse(config.secret.expose_secret())
             .ok_or_else(|| wrong("secret", "whsec_ and the base64 of 24 to 64 octets"))?;
-        let mut client = Client::builder()
-            .redirect(Policy::none())
-            .timeout(timeout)
-            // A proxy would make the connection in our place, and look at no address.
-            .no_proxy()
-            .user_agent(concat!("airwrite/", env!("CARGO_PKG_VERSION")));
-        if !config.allow_private {
-            client = client.dns_resolver(std::sync::Arc::new(PublicOnly));
-        }
-        let client = client.build().map_err(|_| wrong("url", "a URL that TLS can be set up for"))?;
-        Ok(Self { name, url, key, client })
+        let client = client(timeout, config.allow_private)
+            .map_err(|_| wrong("url", "a URL that TLS can be set up for"))?;
+        Ok(Self { name, owner: config.owner.clone(), url, key, client })
     }
 
     /// Sends one event; `now_ms` is the time of the attempt. `Ok` where the endpoint answered 2xx.
-    pub(super) async fn send(&self, event: &Event<'_>, now_ms: u64) -> Result<(), SendError> {
+    pub(in crate::api) async fn send(&self, event: &Event<'_>, now_ms: u64) -> Result<(), SendError> {
         let id = event.id();
         let body = serde_json::to_vec(event).map_err(|error| SendError(error.to_string()))?;
         let timestamp = now_ms / 1000;
@@ -139,6 +133,34 @@ impl Endpoint {
     }
 }
 
+/// A URL that requests may go to; where it is none, what was expected.
+pub(in crate::api) fn public_url(text: &str, allow_private: bool) -> Result<Url, &'static str> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+        .ok_or("an http or https URL without user and password")?;
+    if !allow_private && literal(&url).is_some_and(|address| !is_public(address)) {
+        return Err("a public address, or that private ones are allowed by the configuration");
+    }
+    Ok(url)
+}
+
+/// What makes the requests; `timeout` is for a whole one. Names are resolved to public addresses only, unless private ones
+/// are allowed.
+pub(in crate::api) fn client(timeout: Duration, allow_private: bool) -> Result<Client, reqwest::Error> {
+    let mut client = Client::builder()
+        .redirect(Policy::none())
+        .timeout(timeout)
+        // A proxy would make the connection in our place, and look at no address.
+        .no_proxy()
+        .user_agent(concat!("airwrite/", env!("CARGO_PKG_VERSION")));
+    if !allow_private {
+        client = client.dns_resolver(std::sync::Arc::new(PublicOnly));
+    }
+    client.build()
+}
+
 /// The address in a URL that names its host by address.
 fn literal(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
@@ -147,10 +169,10 @@ fn literal(url: &Url) -> Option<IpAddr> {
 /// Why an attempt failed, in a line without the URL.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct SendError(String);
+pub(in crate::api) struct SendError(String);
 
 impl SendError {
-    fn of(error: reqwest::Error) -> Self {
+    pub(in crate::api) fn of(error: reqwest::Error) -> Self {
         let error = error.without_url();
         let mut line = error.to_string();
         let mut source = std::error::Error::source(&error);

@@ -40,9 +40,17 @@ pub struct EventData<'a> {
     pub detail: &'a str,
 }
 
+impl Event<'static> {
+    /// An event that says nothing but that events arrive.
+    pub(in crate::api) fn test(id: String, now_ms: u64) -> Self {
+        let data = EventData { id, seq: 0, write: None, card: None, imei: None, detail: "" };
+        Self { r#type: "endpoint.test", timestamp: Timestamp::from_unix_ms(now_ms), data }
+    }
+}
+
 impl Event<'_> {
     /// The event's id.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::api) fn id(&self) -> &str {
         &self.data.id
     }
 }

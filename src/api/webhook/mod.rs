@@ -1,6 +1,7 @@
 //! Webhooks: events leave the durable outbox for the endpoints of their owner (Standard Webhooks 1.0).
 //!
-//! Every endpoint has a task of its own, so that a slow or dead one holds up nobody else. An event is sent until the
+//! Endpoints stand in the configuration, or in the store where they were made over the API; the tasks follow what becomes
+//! of those. Every endpoint has a task of its own, so that a slow or dead one holds up nobody else. An event is sent until the
 //! endpoint answers 2xx: at least once, in no promised order, with the same `webhook-id` at every attempt. What could
 //! not be delivered for three days is given up: it stays in the outbox with `not_before` at its end of time.
 
@@ -8,9 +9,11 @@ mod courier;
 mod endpoint;
 mod event;
 mod signature;
+pub(in crate::api) mod stored;
 mod target;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,16 +21,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::card::Owner;
 use crate::gateway::Gateway;
 use crate::store::Store;
 use crate::world::{Clock, Rng};
 
 use super::metrics::ApiMetrics;
 use courier::Courier;
-use endpoint::Endpoint;
+use stored::is_stored;
 
+pub(in crate::api) use endpoint::{Endpoint, SendError, client, public_url};
 pub use endpoint::{EndpointConfig, EndpointError};
 pub use event::{Event, EventData};
+pub(in crate::api) use signature::SigningKey;
+
+/// Pause after a store that refused.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How webhooks are sent.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +53,8 @@ pub struct WebhookConfig {
     pub retry_max_ms: u64,
     /// Milliseconds after the first attempt at which an event is given up.
     pub keep_ms: u64,
+    /// Whether endpoints that are made over the API may be in a private network or on this machine.
+    pub allow_private: bool,
 }
 
 impl Default for WebhookConfig {
@@ -54,11 +65,17 @@ impl Default for WebhookConfig {
             retry_first_ms: 1_000,
             retry_max_ms: 3_600_000,
             keep_ms: 3 * 24 * 3_600_000,
+            allow_private: false,
         }
     }
 }
 
 impl WebhookConfig {
+    /// For a whole attempt.
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
     /// Milliseconds to wait after this many failed attempts.
     fn back_off_ms(&self, attempts: u32, rng: &dyn Rng) -> u64 {
         let doubled = 1_u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX);
@@ -80,15 +97,43 @@ pub struct World {
     pub metrics: Arc<ApiMetrics>,
 }
 
-/// The running sender: one task for each endpoint.
-#[derive(Debug)]
-pub struct Webhooks {
-    news: Vec<Arc<Notify>>,
+/// The running sender: one task for each endpoint. Clones are handles of the same sender.
+#[derive(Clone)]
+pub struct Webhooks(Arc<Sender>);
+
+struct Sender {
+    world: World,
+    config: WebhookConfig,
+    running: Mutex<BTreeMap<String, Running>>,
+    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// An endpoint that is being sent to.
+struct Running {
+    endpoint: Arc<Endpoint>,
+    news: Arc<News>,
+    stop: CancellationToken,
+}
+
+/// What a courier is told from outside.
+#[derive(Debug, Default)]
+struct News {
+    /// Something may have been put into an outbox.
+    new: Notify,
+    /// Events that were put back, to be sent again at once.
+    revived: Mutex<Vec<u64>>,
+}
+
+impl std::fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhooks").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
 impl Webhooks {
-    /// Starts to send what is in the outboxes of `endpoints`, until `stop` is cancelled. Needs a tokio runtime.
+    /// Starts to send what is in the outboxes of `endpoints`, those of the configuration, until `stop` is cancelled. Those
+    /// in the store join in [`Self::follow`]. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`EndpointError`] for a configuration that is wrong, or a name that is there twice; nothing is started then.
@@ -98,7 +143,7 @@ impl Webhooks {
         endpoints: &[EndpointConfig],
         stop: &CancellationToken,
     ) -> Result<Self, EndpointError> {
-        let timeout = Duration::from_millis(config.timeout_ms);
+        let timeout = config.timeout();
         let mut ready: Vec<Endpoint> = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             if ready.iter().any(|other| other.name.as_str() == endpoint.name) {
@@ -107,47 +152,139 @@ impl Webhooks {
             }
             ready.push(Endpoint::new(endpoint, timeout)?);
         }
-        let tasks = TaskTracker::new();
-        let mut news = Vec::with_capacity(ready.len());
+        let hooks = Self(Arc::new(Sender {
+            world: world.clone(),
+            config: config.clone(),
+            running: Mutex::default(),
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+        }));
         for endpoint in ready {
-            let new = Arc::new(Notify::new());
-            let courier = Courier::new(world.clone(), config.clone(), endpoint);
-            tasks.spawn(courier.run(Arc::clone(&new), stop.clone()));
-            news.push(new);
+            hooks.send_to(endpoint);
         }
-        tasks.close();
-        Ok(Self { news, tasks })
+        Ok(hooks)
+    }
+
+    /// Begins to send to one more endpoint, or in its new form to one that is known by the same name.
+    pub(in crate::api) fn add(&self, endpoint: &EndpointConfig) -> Result<(), EndpointError> {
+        let ready = Endpoint::new(endpoint, self.0.config.timeout())?;
+        self.remove(&endpoint.name);
+        self.send_to(ready);
+        Ok(())
+    }
+
+    /// Sends nothing more to an endpoint. What is in its outbox stays there.
+    pub(in crate::api) fn remove(&self, name: &str) {
+        if let Some(running) = self.running().remove(name) {
+            running.stop.cancel();
+        }
+    }
+
+    /// The endpoint of this name.
+    pub(in crate::api) fn endpoint(&self, name: &str) -> Option<Arc<Endpoint>> {
+        self.running().get(name).map(|running| Arc::clone(&running.endpoint))
+    }
+
+    /// The endpoints of an owner that stand in the configuration.
+    pub(in crate::api) fn configured(&self, owner: &Owner) -> Vec<Arc<Endpoint>> {
+        let running = self.running();
+        let own = running.values().map(|running| &running.endpoint);
+        own.filter(|endpoint| endpoint.owner == *owner && !is_stored(endpoint.name.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    /// Says that events in the outbox of an endpoint were put back to be sent again.
+    pub(in crate::api) fn revive(&self, name: &str, seqs: &[u64]) {
+        if let Some(running) = self.running().get(name) {
+            running.news.revived.lock().unwrap_or_else(PoisonError::into_inner).extend(seqs);
+            running.news.new.notify_one();
+        }
+    }
+
+    /// How webhooks are sent.
+    pub(in crate::api) fn config(&self) -> &WebhookConfig {
+        &self.0.config
+    }
+
+    fn send_to(&self, endpoint: Endpoint) {
+        let name = endpoint.name.as_str().to_owned();
+        let (endpoint, news) = (Arc::new(endpoint), Arc::new(News::default()));
+        let stop = self.0.stop.child_token();
+        let courier = Courier::new(self.0.world.clone(), self.0.config.clone(), Arc::clone(&endpoint));
+        self.0.tasks.spawn(courier.run(Arc::clone(&news), stop.clone()));
+        self.running().insert(name, Running { endpoint, news, stop });
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that something may have been put into an outbox.
     pub fn wake(&self) {
-        for new in &self.news {
-            new.notify_one();
+        for running in self.running().values() {
+            running.news.new.notify_one();
         }
     }
 
-    /// Passes on what the gateway says about its outboxes, until every endpoint's task has ended.
+    /// Begins to send to the endpoints in the store and passes on what the gateway says about its outboxes, until the
+    /// sender is stopped and every task has ended.
     pub async fn follow(self, gateway: Gateway) {
-        let ended = self.tasks.wait();
         let signal = gateway.outbox_signal();
         let news = signal.notified();
-        tokio::pin!(ended, news);
+        tokio::pin!(news);
+        let mut stored = false;
         loop {
+            if !stored {
+                stored = self.add_stored(&gateway).await;
+            }
+            let again = async {
+                match stored {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep(STORE_PAUSE).await,
+                }
+            };
             tokio::select! {
                 biased;
-                () = &mut ended => return,
+                () = self.0.stop.cancelled() => break,
                 () = &mut news => {
                     // Listening again comes first, so that nothing falls between.
                     news.set(signal.notified());
                     self.wake();
                 }
+                () = again => {}
             }
         }
+        self.ended().await;
     }
 
-    /// Waits until every endpoint's task has ended.
+    /// Whether every endpoint in the store could be read. One that cannot be sent to is left out, and said.
+    async fn add_stored(&self, gateway: &Gateway) -> bool {
+        let stored = match stored::read_all(&**gateway.store()).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, "the endpoints in the store cannot be read");
+                return false;
+            }
+        };
+        for endpoint in stored {
+            if self.endpoint(&endpoint.id).is_some() {
+                continue;
+            }
+            let opened = stored::open(&endpoint, &**gateway.vault(), self.0.config.allow_private).await;
+            let added = opened.map_err(|error| error.to_string());
+            if let Err(error) = added.and_then(|config| self.add(&config).map_err(|error| error.to_string()))
+            {
+                tracing::error!(endpoint = endpoint.id, error, "an endpoint in the store cannot be sent to");
+            }
+        }
+        true
+    }
+
+    /// Waits until every endpoint's task has ended, which they do once the sender is stopped.
     pub async fn ended(self) {
-        self.tasks.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The key shared with one endpoint: 24 to 64 octets, spelled `whsec_<base64>`.
-pub(super) struct SigningKey(Zeroizing<Vec<u8>>);
+pub(in crate::api) struct SigningKey(Zeroizing<Vec<u8>>);
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -17,14 +17,14 @@ impl std::fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// The key in this text; `None` where it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::api) fn parse(text: &str) -> Option<Self> {
         let octets = Zeroizing::new(STANDARD.decode(text.strip_prefix("whsec_")?).ok()?);
         (24..=64).contains(&octets.len()).then_some(Self(octets))
     }
 
     /// The value of `webhook-signature` for one attempt: `id` names the event, `timestamp` is the attempt's unix time
     /// in seconds, `body` the octets that are sent.
-    pub(super) fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> String {
+    pub(in crate::api) fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> String {
         // HMAC takes keys of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
         mac.update(id.as_bytes());

@@ -50,8 +50,8 @@ impl Work<'_> {
         }
         // A poll that no unresolved write needs gives way; what it was to settle is asked later.
         if self.card.unsettled.is_empty() {
-            self.card.outstanding = None;
-            self.card.ask |= self.card.claimed.is_some() || self.card.restored;
+            let gave_way = self.card.outstanding.take().is_some();
+            self.card.ask |= gave_way && (self.card.claimed.is_some() || self.card.restored);
         }
         self.card.last_tid += 1;
         let by_air = if self.card.current.is_some() { Bearer::Sms } else { Bearer::Relay };

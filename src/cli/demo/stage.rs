@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
-use crate::api::{self, ApiConfig, ApiMetrics, ApiState};
+use crate::api::{self, ApiConfig, ApiMetrics, ApiState, Scope};
 use crate::card::{Owner, Profile, Timers};
 use crate::cli::sample::Sample;
 use crate::cli::smsc::specs;
@@ -74,7 +74,8 @@ impl Stage {
             Importer { store: store.clone(), vault: vault.clone(), clock: clock.clone(), rng: rng.clone() };
         let report = import(&importer, sample.cards.clone(), |_| {}).await?;
         anyhow::ensure!(report.refused.is_empty(), "cards refused: {:?}", report.refused);
-        let (_, token) = api::create_key(&*store, &*clock, &*rng, owner()?, "demo").await?;
+        let (_, token) =
+            api::create_key(&*store, &*clock, &*rng, owner()?, "demo", &Scope::all_but_admin()).await?;
 
         let connector = Arc::new(TcpConnector);
         let world = World {
@@ -91,8 +92,8 @@ impl Stage {
         let (stop, metrics) = (CancellationToken::new(), Arc::new(ApiMetrics::default()));
         let around = webhook::World { store, clock, rng, metrics: metrics.clone() };
         let webhooks = Webhooks::start(&around, &WebhookConfig::default(), &[endpoint], &stop)?;
-        let sending = tokio::spawn(webhooks.follow(gateway.clone()));
-        let state = ApiState::new(gateway.clone(), &ApiConfig::default(), metrics);
+        let sending = tokio::spawn(webhooks.clone().follow(gateway.clone()));
+        let state = ApiState::new(gateway.clone(), &ApiConfig::default(), metrics).with_webhooks(webhooks);
         let serving = tokio::spawn(api::serve(listener, state, stop.clone()));
         let cards = sample.cards.len();
         Ok(Self { smsc, api: address, sim, gateway, token, stop, serving, sending, cards, store: directory })

@@ -22,7 +22,7 @@ pub struct ApiKey {
     pub revoked: bool,
     /// What people call it.
     pub name: String,
-    /// What it opens. Empty in keys from before there were scopes: those open everything of their owner.
+    /// What it opens. Empty in keys from before there were scopes: the API says what those open.
     pub scopes: Vec<String>,
 }
 

@@ -40,6 +40,16 @@ pub struct OutboxRecord {
     pub not_before: u64,
     /// When it was first tried, unix ms; 0 before that.
     pub first_tried: u64,
+    /// Why the last attempt failed, in a line; empty before that.
+    pub error: String,
+}
+
+impl OutboxRecord {
+    /// A fact that nobody has tried to tell yet.
+    #[must_use]
+    pub fn new(fact: FactRecord) -> Self {
+        Self { fact, attempts: 0, not_before: 0, first_tried: 0, error: String::new() }
+    }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -125,6 +135,8 @@ struct OutboxBody {
     not_before: u64,
     #[prost(uint64, tag = "4")]
     first_tried: u64,
+    #[prost(string, tag = "5")]
+    error: String,
 }
 
 /// The body of a stored value that holds this record.
@@ -135,6 +147,7 @@ pub fn encode_outbox(event: &OutboxRecord) -> Vec<u8> {
         attempts: event.attempts,
         not_before: event.not_before,
         first_tried: event.first_tried,
+        error: event.error.clone(),
     }
     .encode_to_vec()
 }
@@ -150,5 +163,6 @@ pub fn decode_outbox(octets: &[u8]) -> Result<OutboxRecord, RecordError> {
         attempts: body.attempts,
         not_before: body.not_before,
         first_tried: body.first_tried,
+        error: body.error,
     })
 }

@@ -20,6 +20,7 @@ mod api_key;
 mod card;
 mod claim;
 mod device;
+mod endpoint;
 mod fact;
 mod inbox;
 mod part_set;
@@ -35,6 +36,7 @@ pub use claim::{
     Claim, Holder, IdempotencyKey, decode_claim, decode_idempotency, encode_claim, encode_idempotency,
 };
 pub use device::{Device, WAITING_MAX, decode_device, encode_device};
+pub use endpoint::{Endpoint, decode_endpoint, encode_endpoint};
 pub use fact::{FactRecord, OutboxRecord, decode_fact, decode_outbox, encode_fact, encode_outbox};
 pub use inbox::{InboxRecord, decode_inbox, encode_inbox};
 pub use part_set::{PartSet, SET_PART_OCTETS_MAX, decode_part_set, encode_part_set};
