@@ -262,6 +262,7 @@ async fn entries(store: &MemoryStore) -> usize {
         .len()
 }
 
+/// R14: the registry of cards says by EID whether a card has a preset subscription.
 #[tokio::test]
 async fn a_card_is_there_with_all_that_finds_it() {
     let store = Arc::new(MemoryStore::new());

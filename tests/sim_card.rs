@@ -315,6 +315,8 @@ fn msisdn(text: &str) -> Option<Msisdn> {
 
 // ---- Binding
 
+/// R1: the check runs at each start. R3, R4: it is not stored, so the card asks the terminal for the IMEI and sends a request.
+/// R5: the request carries the device, the card and the preset IMSI.
 #[test]
 fn the_first_start_asks_for_a_binding_once_there_is_service() {
     let mut bench = Bench::new(&spec());
@@ -336,6 +338,7 @@ fn the_first_start_asks_for_a_binding_once_there_is_service() {
     assert!(!bench.report().binding_flag);
 }
 
+/// R2: once the flag is set the check ends there. R7: the response sets it; without one the card asks again.
 #[test]
 fn a_binding_is_repeated_until_it_is_answered_and_then_no_more() {
     let mut bench = Bench::new(&spec());
@@ -391,6 +394,7 @@ fn held_waits_for_the_next_start_and_rejected_ends_it() {
     }
 }
 
+/// R8: another IMEI than the stored one is reported although the flag is set.
 #[test]
 fn another_device_binds_again() {
     let mut bench = Bench::bound();
@@ -422,6 +426,7 @@ fn a_poll_is_answered_and_moves_a_card_that_is_not_bound() {
 
 // ---- Writing
 
+/// R16: the target is in the card's files. R17: then comes REFRESH. R18: only under the target the card reports its effect.
 #[test]
 fn a_write_is_proved_from_the_new_number_until_it_is_acknowledged() {
     let mut bench = Bench::bound();

@@ -24,6 +24,7 @@ use terminal::Terminal;
 const NO_RECEIPT: u8 = 0;
 const FINAL_RECEIPT: u8 = 1;
 
+/// R15: the packet goes to the preset number of the card. R26: the result comes from the new one, and is this write's.
 #[tokio::test]
 async fn a_binding_and_a_write_through_a_foreign_message_centre() {
     let Sample { cards, targets } = sample(1, 31).unwrap();

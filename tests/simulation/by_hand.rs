@@ -2,102 +2,20 @@
 
 use std::time::Duration;
 
-use airwrite::applet::{BindingRequest, Message, Trigger};
 use airwrite::card::WriteState;
-use airwrite::ota::{Cntr, CommandHeader, Spi1, Spi2, command};
-use airwrite::sim::CardSpec;
-use airwrite::sim::card::MO_TAR;
-use airwrite::smpp::{
-    Address, CommandStatus, EsmClass, Event, Role, Session, SessionConfig, ShortMessage, Sm, SystemId, Tlvs,
-    UnansweredSm, tag,
-};
+use airwrite::ota::Spi1;
+use airwrite::smpp::{CommandStatus, ShortMessage, Sm, Tlvs, tag};
 use airwrite::store::{Key, Scan, Store, Unguarded, keys};
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use bytes::Bytes;
 
-use crate::scene::{Scene, Setup};
+use crate::common::hand_card::{HandCard, command_user_data as whole};
+use crate::common::scene::{Scene, Setup};
+use crate::common::smsc::{Smsc, message, receipt};
 
 pub(crate) const ROK: CommandStatus = CommandStatus::ESME_ROK;
 
-/// The operator's end of the gateway's connection.
-pub(crate) struct Smsc {
-    stream: DuplexStream,
-    session: Session<()>,
-    input: BytesMut,
-    /// What the gateway has submitted and nobody has looked at.
-    submitted: Vec<(UnansweredSm, Sm)>,
-}
-
-impl Smsc {
-    pub(crate) async fn bound(mut scene: Scene) -> (Scene, Self) {
-        let stream = scene.connection().await;
-        let config = SessionConfig { window: 100, enquire_link: None, ..SessionConfig::new(Role::Smsc) };
-        let session = Session::new(config, now());
-        let mut smsc = Self { stream, session, input: BytesMut::new(), submitted: Vec::new() };
-        let Event::Bind(unanswered, _) = smsc.event().await else { panic!("a bind") };
-        smsc.session.answer_bind(unanswered, ROK, SystemId::EMPTY);
-        smsc.flush().await;
-        (scene, smsc)
-    }
-
-    async fn event(&mut self) -> Event<()> {
-        loop {
-            if let Some(event) = self.session.next_event() {
-                return event;
-            }
-            self.flush().await;
-            assert!(self.stream.read_buf(&mut self.input).await.unwrap() > 0, "closed");
-            self.session.receive(now(), &mut self.input);
-        }
-    }
-
-    async fn flush(&mut self) {
-        self.stream.write_all_buf(self.session.output()).await.unwrap();
-    }
-
-    /// Delivers a message and says how it was answered.
-    pub(crate) async fn deliver(&mut self, sm: Sm) -> CommandStatus {
-        self.session.send_sm(now(), &sm, ()).unwrap();
-        loop {
-            match self.event().await {
-                Event::Ended { end: airwrite::smpp::End::Answered(pdu), .. } => return pdu.status,
-                Event::Sm(unanswered, sm) => self.submitted.push((unanswered, sm)),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// The next message that the gateway submits; it is accepted.
-    pub(crate) async fn submitted(&mut self, message_id: &str) -> Sm {
-        while self.submitted.is_empty() {
-            match self.event().await {
-                Event::Sm(unanswered, sm) => self.submitted.push((unanswered, sm)),
-                other => panic!("{other:?}"),
-            }
-        }
-        let (unanswered, sm) = self.submitted.remove(0);
-        self.session.answer_sm(now(), unanswered, ROK, message_id.parse().unwrap());
-        self.flush().await;
-        sm
-    }
-}
-
-fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 pub(crate) async fn scene(seed: u64) -> (Scene, Smsc) {
     Smsc::bound(Scene::with(Setup { by_hand: true, ..Setup::new(2, seed) }).await).await
-}
-
-pub(crate) fn message(from: &str, user_data: Vec<u8>) -> Sm {
-    Sm {
-        source: Address::international(from).unwrap(),
-        destination: Address { ton: 0, npi: 1, digits: CardSpec::SHORT_CODE.parse().unwrap() },
-        esm_class: EsmClass::UDHI,
-        short_message: ShortMessage::try_from(Bytes::from(user_data)).unwrap(),
-        ..Sm::default()
-    }
 }
 
 pub(crate) fn number(scene: &Scene) -> String {
@@ -106,23 +24,9 @@ pub(crate) fn number(scene: &Scene) -> String {
 
 /// A binding request of the first card, secured, from CPL on.
 pub(crate) fn binding_request(scene: &Scene, cntr: u64, device: usize) -> Vec<u8> {
-    let row = &scene.sample.cards[0];
-    let request = BindingRequest {
-        tid: u32::try_from(cntr).unwrap(),
-        imei: scene.imei(device),
-        eid: row.eid.unwrap(),
-        imsi: None,
-        trigger: Trigger::Boot,
-        app_version: 1,
-    };
-    let keys = row.keys[0].key_set().unwrap();
-    let cntr = Cntr::try_from(cntr).unwrap();
-    let header = CommandHeader::new(Spi1::CC_CIPHERED_HIGHER, Spi2::NO_POR, &keys, MO_TAR, cntr);
-    command::seal(&header, &keys, &Message::BindingRequest(request).to_der().unwrap()).unwrap()
-}
-
-pub(crate) fn whole(packet: &[u8]) -> Vec<u8> {
-    [&[2, 0x70, 0], packet].concat()
+    let card = HandCard::new(scene, 0);
+    let request = card.binding_request(u32::try_from(cntr).unwrap(), scene.imei(device));
+    card.packet_at(cntr, Spi1::CC_CIPHERED_HIGHER, &request)
 }
 
 /// The packet in as many parts, each a whole TP-UD.
@@ -243,7 +147,7 @@ async fn i7_a_receipt_and_a_response_in_clear_prove_nothing() {
     smsc.submitted("2").await;
     let text =
         "id:2 sub:001 dlvrd:001 submit date:2701150000 done date:2701150000 stat:DELIVRD err:000 text:";
-    let receipt = Sm { esm_class: EsmClass::DELIVERY_RECEIPT, ..message(&from, text.as_bytes().to_vec()) };
+    let receipt = receipt(&from, text.to_owned());
     for _ in 0..2 {
         assert_eq!(smsc.deliver(receipt.clone()).await, ROK);
     }

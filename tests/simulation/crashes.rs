@@ -7,7 +7,7 @@ use airwrite::sim::SmscConfig;
 use airwrite::store::Fault;
 use airwrite::world::{Rng, SeededRng};
 
-use crate::scene::{Scene, Setup};
+use crate::common::scene::{Scene, Setup};
 use crate::{EFFECTIVE, UNRESOLVED, agree, sound};
 
 /// The seeds of a test, or the one that `AIRWRITE_SEED` asks for.

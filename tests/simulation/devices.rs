@@ -7,7 +7,7 @@ use airwrite::cli::sample::{Sample, device_imei};
 use airwrite::sim::CardSpec;
 use airwrite::store::Fault;
 
-use crate::scene::{Scene, Setup, profile, spec};
+use crate::common::scene::{Scene, Setup, profile, spec};
 use crate::{EFFECTIVE, ends, sound};
 
 const MINUTE: Duration = Duration::from_secs(60);

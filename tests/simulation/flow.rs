@@ -5,7 +5,7 @@ use std::time::Duration;
 use airwrite::card::{Timers, WriteState};
 use airwrite::gateway::{CancelError, OrderError};
 
-use crate::scene::{Scene, Setup};
+use crate::common::scene::{Scene, Setup};
 use crate::{CANCELLED, EFFECTIVE, EXPIRED, UNRESOLVED, agree, ends, sound};
 
 const MINUTE: Duration = Duration::from_secs(60);

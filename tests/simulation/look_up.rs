@@ -11,8 +11,10 @@ use airwrite::ota::Spi1;
 use airwrite::sim::card::MO_TAR;
 use airwrite::store::keys;
 
-use crate::by_hand::{ROK, Smsc, binding_request, entries, message, number, parts, whole};
-use crate::scene::{Kind, Scene, Setup, profile};
+use crate::by_hand::{ROK, binding_request, entries, number, parts};
+use crate::common::hand_card::command_user_data as whole;
+use crate::common::scene::{Kind, Scene, Setup, profile};
+use crate::common::smsc::{Smsc, message};
 use crate::spoofing::{in_flight, packet, result};
 use crate::{CANCELLED, EFFECTIVE, UNRESOLVED, sound};
 

@@ -12,7 +12,11 @@
 //! | `look_up` | cards that the business platform knows, and what its operators decide |
 //! | `spoofing` | messages that somebody else made |
 //! | `by_hand` | messages that no simulated card sends |
+//! | `requirements` | what was asked for, from end to end |
 //! | `crashes` | all of it at random, with crashes |
+
+#[path = "../common/mod.rs"]
+mod common;
 
 mod by_hand;
 mod crashes;
@@ -22,14 +26,14 @@ mod look_up;
 mod network;
 mod on_site;
 mod plain;
-mod scene;
+mod requirements;
 mod spoofing;
 mod storage;
 
 use std::collections::BTreeMap;
 
 use airwrite::card::{End, WriteId, WriteState};
-use scene::Scene;
+use common::scene::Scene;
 
 const EFFECTIVE: WriteState = WriteState::Ended(End::Effective);
 const ROLLED_BACK: WriteState = WriteState::Ended(End::RolledBack);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use airwrite::card::{Timers, WriteState};
 use airwrite::sim::SmscConfig;
 
-use crate::scene::{Scene, Setup};
+use crate::common::scene::{Scene, Setup};
 use crate::{EFFECTIVE, ROLLED_BACK, agree, sound};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use airwrite::gateway::{ExportError, NewOrder, OrderError, ResponsesError};
 use airwrite::store::records::decode_fact;
 use airwrite::store::{Scan, Store, Unguarded, keys};
 
-use crate::scene::{Kind, Scene, Setup};
+use crate::common::scene::{Kind, Scene, Setup};
 use crate::{CANCELLED, EFFECTIVE, EXPIRED, sound};
 
 const MINUTE: Duration = Duration::from_secs(60);

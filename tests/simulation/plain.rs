@@ -5,8 +5,9 @@ use std::time::Duration;
 use airwrite::card::WriteState;
 use airwrite::smpp::{EsmClass, Sm};
 
-use crate::by_hand::{ROK, Smsc, message, number};
-use crate::scene::{Kind, Scene, Setup};
+use crate::by_hand::{ROK, number};
+use crate::common::scene::{Kind, Scene, Setup};
+use crate::common::smsc::{Smsc, message};
 use crate::{EFFECTIVE, agree};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -7,8 +7,10 @@ use airwrite::ota::{Cntr, CommandHeader, ResponseHeader, Rsc, Spi1, Spi2, Tar, c
 use airwrite::sim::card::{MO_TAR, MT_TAR};
 use airwrite::smpp::{EsmClass, Sm};
 
-use crate::by_hand::{ROK, Smsc, binding_request, message, number, scene, whole};
-use crate::scene::Scene;
+use crate::by_hand::{ROK, binding_request, number, scene};
+use crate::common::hand_card::command_user_data as whole;
+use crate::common::scene::Scene;
+use crate::common::smsc::{Smsc, message};
 
 /// What a forger wants: the write of the first card, confirmed.
 pub(crate) fn result(scene: &Scene, tid: u32, device: usize) -> Vec<u8> {

@@ -6,7 +6,7 @@ use airwrite::gateway::OrderError;
 use airwrite::store::Fault;
 use airwrite::world::{Rng, SeededRng};
 
-use crate::scene::{Scene, Setup};
+use crate::common::scene::{Scene, Setup};
 use crate::{EFFECTIVE, agree};
 
 const MINUTE: Duration = Duration::from_secs(60);

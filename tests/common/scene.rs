@@ -84,6 +84,8 @@ pub(crate) struct Setup {
     pub(crate) profile: Profile,
     /// More cards in devices, after those of the sample: as the test makes them of the sample.
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
+    /// What is other than usual in the link's configuration.
+    pub(crate) link: LinkConfig,
     /// The kind of each card; those after the last one are secured.
     pub(crate) kinds: &'static [Kind],
     /// Whether the platform knows the cards from the start.
@@ -104,6 +106,7 @@ impl Setup {
             timers: Timers::default(),
             profile: profile(),
             more: |_| Vec::new(),
+            link: LinkConfig::default(),
             kinds: &[],
             imported: true,
             lookup: None,
@@ -143,6 +146,7 @@ pub(crate) struct Scene {
     clock: Arc<dyn Clock>,
     timers: Timers,
     profile: Profile,
+    link: LinkConfig,
     lookup: Option<Arc<dyn CardLookup>>,
 }
 
@@ -154,7 +158,7 @@ impl Scene {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand, .. } = setup;
-        let Setup { kinds, imported, lookup, .. } = setup;
+        let Setup { kinds, imported, lookup, link, .. } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
@@ -193,8 +197,8 @@ impl Scene {
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &lookup).await;
-        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, lookup }
+        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &link, &lookup).await;
+        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, link, lookup }
     }
 
     /// The operator's end of the gateway's next connection.
@@ -250,8 +254,8 @@ impl Scene {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let Self { line, store, clock, rng, timers, profile, lookup, .. } = self;
-        self.gateway = start(line, store, clock, rng, timers, profile, lookup).await;
+        let Self { line, store, clock, rng, timers, profile, link, lookup, .. } = self;
+        self.gateway = start(line, store, clock, rng, timers, profile, link, lookup).await;
     }
 
     pub(crate) fn owner() -> Owner {
@@ -432,6 +436,7 @@ async fn start(
     rng: &Arc<SeededRng>,
     timers: &Timers,
     profile: &Profile,
+    link: &LinkConfig,
     lookup: &Option<Arc<dyn CardLookup>>,
 ) -> Gateway {
     let link = LinkConfig {
@@ -440,7 +445,7 @@ async fn start(
         system_id: "airwrite".into(),
         password: "secret".into(),
         source: SourceConfig { digits: CardSpec::SHORT_CODE.into(), ..SourceConfig::default() },
-        ..LinkConfig::default()
+        ..link.clone()
     };
     let route = RouteConfig { name: "all".into(), owner: None, prefix: String::new(), link: "smsc".into() };
     let [plain, raw] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE]
