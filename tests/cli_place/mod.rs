@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A directory with a configuration, a master key and everything else a command writes.
-pub struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         let profile = Path::new(ROOT).join("config/profiles/airwrite-applet.toml");
         let config = format!(
@@ -26,17 +26,17 @@ impl Place {
         place
     }
 
-    pub fn with_key() -> Self {
+    pub(crate) fn with_key() -> Self {
         let place = Self::new();
         assert_eq!(place.run(&["keys", "master", "--out", "key"]).code, 0);
         place
     }
 
-    pub fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_airwrite"));
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -47,17 +47,17 @@ impl Place {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
     /// Runs a command with the configuration.
-    pub fn configured(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn configured(&self, arguments: &[&str]) -> Ran {
         self.run(&[arguments, &["--config", "airwrite.toml"]].concat())
     }
 
     /// Starts a command that runs until it is asked to end, and waits for a line with `sign`.
-    pub fn start(&self, arguments: &[&str], sign: &str) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str], sign: &str) -> Running {
         let mut child =
             self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -85,48 +85,50 @@ impl Place {
 }
 
 /// What a command came to.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let text = |octets| String::from_utf8(octets).unwrap();
         Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{} {}", self.stdout, self.stderr))
     }
 }
 
 /// A command that runs until it is asked to end.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     /// What it has printed so far, standard error too.
-    pub lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Running {
     /// The first line with this text, waited for up to 30 seconds.
-    pub fn line(&self, sign: &str) -> String {
-        let began = std::time::Instant::now();
-        loop {
-            let found = self.lines.lock().unwrap().iter().find(|line| line.contains(sign)).cloned();
-            match found {
-                Some(line) => return line,
-                None if began.elapsed().as_secs() < 30 => pause(),
-                None => panic!("no {sign:?} in {:?}", self.lines.lock().unwrap()),
+    pub(crate) fn line(&self, sign: &str) -> String {
+        for _ in 0..300 {
+            if let Some(line) = self.lines.lock().unwrap().iter().find(|line| line.contains(sign)) {
+                return line.clone();
             }
+            pause();
         }
+        panic!("no {sign:?} in {:?}", self.lines.lock().unwrap());
     }
 
-    pub fn end(mut self, signal: &str) -> i32 {
-        assert!(
-            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
-        );
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn end(mut self, signal: &str) -> i32 {
+        self.signal(signal);
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -139,6 +141,6 @@ impl Drop for Running {
 }
 
 #[allow(clippy::disallowed_methods, reason = "another process is waited for")]
-pub fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(std::time::Duration::from_millis(100));
 }
