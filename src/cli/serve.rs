@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use super::{ConfigArgument, Outcome, open};
 use crate::api::webhook::{self, Webhooks};
 use crate::api::{self, ApiMetrics, ApiState, HttpLookup};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
 use crate::gateway::{CardLookup, EndpointRef, Gateway, GatewayConfig, World};
-use crate::link::TcpConnector;
+use crate::link::{LinkState, TcpConnector};
 use crate::world::{SystemClock, SystemRng};
 
 /// How long each part of the gateway may take to end.
@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 
     let ended_early = tokio::select! {
         biased;
-        signal = signals.asked_to_end() => {
+        signal = serve_signals(&mut signals, &gateway) => {
             tracing::info!(signal, "ending");
             None
         }
@@ -93,6 +93,22 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Some(ended) => Err(anyhow!("the HTTP API ended: {ended:?}")),
         None if in_time => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Waits until the process is asked to end. Until then, SIGHUP lets every link try again whose bind the SMSC has refused.
+async fn serve_signals(signals: &mut Signals, gateway: &Gateway) -> &'static str {
+    loop {
+        match signals.next().await {
+            Asked::End(signal) => return signal,
+            Asked::TryAgain => {
+                for (link, state) in gateway.links() {
+                    if matches!(state, LinkState::Refused(_)) && gateway.resume_link(&link) {
+                        tracing::info!(%link, "resumed by SIGHUP");
+                    }
+                }
+            }
+        }
     }
 }
 

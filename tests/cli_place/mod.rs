@@ -86,9 +86,9 @@ impl Place {
 
 /// What a command came to.
 pub(crate) struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
@@ -106,27 +106,29 @@ impl Ran {
 pub(crate) struct Running {
     child: Child,
     /// What it has printed so far, standard error too.
-    pub lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Running {
     /// The first line with this text, waited for up to 30 seconds.
     pub(crate) fn line(&self, sign: &str) -> String {
-        let began = std::time::Instant::now();
-        loop {
-            let found = self.lines.lock().unwrap().iter().find(|line| line.contains(sign)).cloned();
-            match found {
-                Some(line) => return line,
-                None if began.elapsed().as_secs() < 30 => pause(),
-                None => panic!("no {sign:?} in {:?}", self.lines.lock().unwrap()),
+        for _ in 0..300 {
+            if let Some(line) = self.lines.lock().unwrap().iter().find(|line| line.contains(sign)) {
+                return line.clone();
             }
+            pause();
         }
+        panic!("no {sign:?} in {:?}", self.lines.lock().unwrap());
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     pub(crate) fn end(mut self, signal: &str) -> i32 {
-        assert!(
-            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
-        );
+        self.signal(signal);
         self.child.wait().unwrap().code().unwrap()
     }
 }
@@ -139,6 +141,6 @@ impl Drop for Running {
 }
 
 #[allow(clippy::disallowed_methods, reason = "another process is waited for")]
-pub fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(std::time::Duration::from_millis(100));
 }
