@@ -1,8 +1,9 @@
 //! The codec: octets of the specification's layout, roundtrips, any split of any stream, bodies that lie.
 
 use airwrite::smpp::{
-    Address, Bind, BindMode, BindResp, Body, COctetString, CommandId, CommandStatus, DataCoding, DecodeError,
-    EsmClass, Field, Pdu, RegisteredDelivery, ShortMessage, Sm, SmResp, Tlvs, frame, tag,
+    Address, AlertNotification, Bind, BindMode, BindResp, Body, COctetString, CommandId, CommandStatus,
+    DataCoding, DecodeError, EsmClass, Field, Pdu, RegisteredDelivery, ShortMessage, Sm, SmResp, Tlvs, frame,
+    tag,
 };
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
@@ -47,6 +48,25 @@ fn submit_sm_of_a_secured_packet_stands_as_the_specification_lays_it_out() {
     let pdu = ok(9, Body::SubmitSm(secured_packet()));
     assert_eq!(encode(&pdu), expected);
     assert_eq!(decode(&expected), pdu);
+}
+
+#[test]
+fn alert_notification_stands_as_the_specification_lays_it_out() {
+    let mut expected = vec![0, 0, 0, 37, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 9];
+    expected.extend_from_slice(b"\x01\x01491700\0\x03\x001234\0\x04\x22\0\x01\x02");
+    let alert = AlertNotification {
+        source: Address::international("491700").unwrap(),
+        esme: Address { ton: 3, npi: 0, digits: "1234".parse().unwrap() },
+        tlvs: Tlvs::default().with(tag::MS_AVAILABILITY_STATUS, &[2]).unwrap(),
+    };
+    let pdu = ok(9, Body::AlertNotification(alert));
+    assert_eq!(encode(&pdu), expected);
+    assert_eq!(decode(&expected), pdu);
+    let (_, again) = through_rusmpp(&pdu);
+    assert_eq!(again, expected);
+    let cut = [&[0, 0, 0, 19][..], &expected[4..19]].concat();
+    let missing = DecodeError::Unterminated { field: Field::SourceAddr };
+    assert!(matches!(decode(&cut).body, Body::Malformed(_, error) if error == missing));
 }
 
 /// The other stack decodes and encodes again what we wrote.

@@ -4,6 +4,7 @@
 //! then the effects. The rest of this room brings events to the shards: `inbound` from the links, `dispatch` when
 //! a link has room, `timers` when time has come, `orders` from the HTTP API.
 
+mod alerts;
 mod bindings;
 mod cancel;
 mod cards;
@@ -233,6 +234,9 @@ impl Gateway {
             if let Some(link) = gateway.0.links.get(&link) {
                 gateway.spawn(gateway.clone().run_lane(route, link.clone()));
             }
+        }
+        for link in gateway.0.links.values() {
+            gateway.spawn(gateway.clone().run_alerts(link.clone()));
         }
         unfinished.disarm();
         Ok(gateway)

@@ -242,6 +242,12 @@ impl<'a> Connection<'a> {
                     let error = error.map(tracing::field::display);
                     tracing::warn!(%link, command = %command_id, sequence, %status, error, "request refused");
                 }
+                Event::Notification(Pdu { body: Body::AlertNotification(alert), .. }) => {
+                    if alert.is_available() {
+                        // Nobody may listen, and whoever is behind has missed a hint.
+                        let _ = shared.alerts.send(alert.source);
+                    }
+                }
                 Event::Notification(pdu) => {
                     tracing::info!(%link, command = %pdu.body.command_id(), "notification ignored");
                 }

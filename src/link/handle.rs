@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::task::BindTask;
 use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError};
-use crate::smpp::{BindMode, CommandStatus, MessageId, Sm};
+use crate::smpp::{Address, BindMode, CommandStatus, MessageId, Sm};
 use crate::world::Rng;
+
+/// Alerts kept for whoever listens slowly.
+const ALERTS_KEPT: usize = 256;
 
 /// Starts a link; it lives until [`Link::close`] is called or `shutdown` is cancelled. Needs a tokio runtime.
 ///
@@ -40,6 +43,7 @@ pub fn start(
         sending: watch::Sender::new(LinkState::Connecting),
         state: watch::Sender::new(LinkState::Connecting),
         resume: Notify::new(),
+        alerts: broadcast::Sender::new(ALERTS_KEPT),
         metrics: Metrics::default(),
         shutdown: shutdown.child_token(),
         config,
@@ -166,6 +170,13 @@ impl Link {
         &self.shared.metrics
     }
 
+    /// The numbers that can be reached again, as the SMSC says from now on (alert_notification). Whoever listens slowly
+    /// misses some.
+    #[must_use]
+    pub fn alerts(&self) -> broadcast::Receiver<Address> {
+        self.shared.alerts.subscribe()
+    }
+
     /// Tries again after [`LinkState::Refused`]; otherwise does nothing.
     pub fn resume(&self) {
         self.shared.resume.notify_waiters();
@@ -228,6 +239,7 @@ pub(super) struct Shared {
     pub(super) shutdown: CancellationToken,
     /// Wakes binds that were refused.
     pub(super) resume: Notify,
+    pub(super) alerts: broadcast::Sender<Address>,
     slots: Arc<Semaphore>,
     /// The state of each bind; the first one sends.
     binds: Mutex<Vec<LinkState>>,

@@ -6,6 +6,7 @@
 //!
 //! Clauses are those of "Short Message Peer to Peer Protocol Specification v3.4", issue 1.2.
 
+mod alert;
 mod bind;
 mod c_octet_string;
 mod command;
@@ -20,6 +21,7 @@ pub mod time;
 mod tlv;
 mod values;
 
+pub use alert::AlertNotification;
 pub use bind::{Bind, BindMode, BindResp, Password, SystemId};
 pub use c_octet_string::{COctetString, COctetStringError};
 pub use command::CommandId;

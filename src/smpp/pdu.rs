@@ -6,7 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::Reader;
 use super::{
-    Bind, BindMode, BindResp, CommandId, CommandStatus, DecodeError, Frame, Header, Sm, SmResp, frame,
+    AlertNotification, Bind, BindMode, BindResp, CommandId, CommandStatus, DecodeError, Frame, Header, Sm,
+    SmResp, frame,
 };
 
 /// A PDU.
@@ -43,6 +44,8 @@ pub enum Body {
     DeliverSm(Sm),
     /// deliver_sm_resp.
     DeliverSmResp(SmResp),
+    /// alert_notification.
+    AlertNotification(AlertNotification),
     /// generic_nack.
     GenericNack,
     /// A PDU this crate does not decode.
@@ -94,6 +97,7 @@ impl Pdu {
             Body::SubmitSm(sm) | Body::DeliverSm(sm) => sm.put(out),
             Body::SubmitSmResp(resp) if failed && resp.is_empty() => {}
             Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) => resp.put(out),
+            Body::AlertNotification(alert) => alert.put(out),
             Body::Unknown(raw) | Body::Malformed(raw, _) => out.put_slice(&raw.octets),
             Body::Unbind
             | Body::UnbindResp
@@ -119,6 +123,7 @@ impl Body {
             Self::SubmitSmResp(_) => CommandId::SUBMIT_SM_RESP,
             Self::DeliverSm(_) => CommandId::DELIVER_SM,
             Self::DeliverSmResp(_) => CommandId::DELIVER_SM_RESP,
+            Self::AlertNotification(_) => CommandId::ALERT_NOTIFICATION,
             Self::GenericNack => CommandId::GENERIC_NACK,
             Self::Unknown(raw) | Self::Malformed(raw, _) => raw.command_id,
         }
@@ -146,6 +151,7 @@ fn decode_body(command_id: CommandId, octets: &Bytes) -> Result<Body, DecodeErro
         CommandId::SUBMIT_SM_RESP => Body::SubmitSmResp(SmResp::decode(reader())?),
         CommandId::DELIVER_SM => Body::DeliverSm(Sm::decode(reader())?),
         CommandId::DELIVER_SM_RESP => Body::DeliverSmResp(SmResp::decode(reader())?),
+        CommandId::ALERT_NOTIFICATION => Body::AlertNotification(AlertNotification::decode(reader())?),
         CommandId::GENERIC_NACK => Body::GenericNack,
         _ => Body::Unknown(RawBody { command_id, octets: octets.clone() }),
     })

@@ -16,6 +16,8 @@ pub mod tag {
     pub const SAR_SEGMENT_SEQNUM: u16 = 0x020F;
     /// The SMPP version the SMSC speaks: 1 octet.
     pub const SC_INTERFACE_VERSION: u16 = 0x0210;
+    /// Whether a recipient can be reached: 0 yes, 1 not allowed, 2 no: 1 octet.
+    pub const MS_AVAILABILITY_STATUS: u16 = 0x0422;
     /// Network type and error code: 1 + 2 octets.
     pub const NETWORK_ERROR_CODE: u16 = 0x0423;
     /// User data in place of short_message.

@@ -9,7 +9,7 @@ from installation import Installation
 
 SEED = "20260701"
 
-# No answer of the API is one of these kinds.
+# What every answer is held against: first that it is documented, then that the rules around it hold.
 CHECKS = ",".join(
     [
         "not_a_server_error",
@@ -17,6 +17,12 @@ CHECKS = ",".join(
         "content_type_conformance",
         "response_headers_conformance",
         "response_schema_conformance",
+        "missing_required_header",
+        "unsupported_method",
+        "allow_header_conformance",
+        "ignored_auth",
+        "use_after_free",
+        "ensure_resource_availability",
     ]
 )
 
@@ -41,7 +47,7 @@ def furnish(installation):
     installation.request("GET", f"/v1/writes/{writes[0]}/export")
     status, view = installation.request("POST", "/v1/keys", {"name": "spare", "scopes": ["orders:read"]})
     assert status == 201, view
-    hook = {"name": "hooks", "url": "https://hooks.example.com/airwrite"}
+    hook = {"name": "hooks", "url": "https://hooks.invalid/airwrite"}
     status, view = installation.request("POST", "/v1/endpoints", hook)
     assert status == 201, view
     end = time.monotonic() + 30

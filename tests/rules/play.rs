@@ -8,9 +8,9 @@ use airwrite::card::{Bearer, Card, Subscription, Timers, WriteId};
 use airwrite::gateway::CardRef;
 use airwrite::link::LinkConfig;
 use airwrite::ota::{Cntr, Spi2};
-use airwrite::smpp::{Body, CommandStatus, End, Event, Sm, UnansweredSm};
+use airwrite::smpp::{Address, AlertNotification, Body, CommandStatus, End, Event, Pdu, Sm, UnansweredSm};
 use airwrite::store::Fault;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::common::hand_card::{HandCard, Packet};
 use crate::common::scene::{Kind, Scene, Setup, profile};
@@ -215,6 +215,15 @@ impl Play {
                     "id:{id} sub:001 dlvrd:001 submit date:2701150000 done date:2701150000 {stat} text:"
                 );
                 self.deliver(receipt(&number, text)).await;
+            }
+            Does::Alert => {
+                let source = Address::international(self.card.preset.msisdn.as_str()).unwrap();
+                let body =
+                    Body::AlertNotification(AlertNotification { source, ..AlertNotification::default() });
+                let mut octets = BytesMut::new();
+                Pdu { status: CommandStatus::ESME_ROK, sequence: 78, body }.encode(&mut octets);
+                self.smsc.as_mut().unwrap().send_octets(&octets).await;
+                self.settle().await;
             }
             Does::Junk(junk) => self.junk(junk).await,
             Does::Wait(seconds) => self.run_for(Duration::from_secs(seconds)).await,

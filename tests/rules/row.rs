@@ -85,6 +85,8 @@ pub(crate) enum Does {
     Again,
     /// A receipt for the last message that was accepted, with these fields.
     Receipt(&'static str),
+    /// The network says that the card's number can be reached again.
+    Alert,
     /// Something comes in that no card of ours should send.
     Junk(Junk),
     /// Time passes, in seconds.

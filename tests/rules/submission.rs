@@ -184,6 +184,14 @@ const ROWS: &[Row] = &[
         answers: &["ESME_ROK"],
         ..ROW
     },
+    Row {
+        name: "alert_notification: a sign of life, so the same octets at once",
+        given: &[Does::Bind, Does::Order, Does::Wait(61)],
+        does: &[Does::Alert, Does::Alert],
+        state: "sent",
+        answers: &["write again"],
+        ..ROW
+    },
 ];
 
 /// R25: what each answer of an SMSC makes of a write.
@@ -206,5 +214,9 @@ async fn bad_credentials_stop_the_link_and_readiness_says_so() {
         assert_eq!(missing.len(), 1, "{missing:?}");
         assert_eq!(missing[0].part, "link smsc");
         assert!(missing[0].reason.contains(&status.to_string()), "{}", missing[0].reason);
+        assert!(scene.gateway.resume_link("smsc"));
+        let _smsc = Smsc::accept(&mut scene).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(scene.gateway.readiness().is_empty(), "{:?}", scene.gateway.readiness());
     }
 }
