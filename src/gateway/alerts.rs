@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::smpp::Address;
 
 use super::Gateway;
-use super::cards::{CardError, Input};
+use super::job::{CardError, Input};
 use super::inbound::{Candidate, number};
 
 impl Gateway {
