@@ -6,6 +6,9 @@ use crate::card::{End, Leg, LegState, Notice, Purpose, Submission, Submitted, Ti
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
+/// Octets of a message id that are kept of a receipt (SMPP §5.2.23 without the end mark): a card's record is bounded.
+const MESSAGE_ID_OCTETS_MAX: usize = 64;
+
 /// Attempts to submit an answer that asks no PoR.
 const NOTICE_ATTEMPTS: u8 = 5;
 
@@ -140,21 +143,25 @@ impl Work<'_> {
 
     /// A receipt starts or ends the wait for the PoR; it proves nothing. One that comes before the SMSC's own answer is
     /// kept until that is noted.
-    pub(super) fn receipt(&mut self, message_id: String, to: Msisdn, delivered: bool, fcs: Option<u8>) {
+    pub(super) fn receipt(&mut self, message_id: &str, to: Msisdn, delivered: bool, fcs: Option<u8>) {
         let silent_by = self.silent_after_receipt(delivered);
         let Some(packet) = &mut self.card.outstanding else { return };
         let mut heard = false;
         for leg in packet.legs.iter_mut().filter(|leg| leg.to == to) {
             match leg.state {
-                LegState::Taken { at, silent_at } if same_message(&leg.message_id, &message_id) => {
+                LegState::Taken { at, silent_at } if same_message(&leg.message_id, message_id) => {
                     leg.state = LegState::Taken { at, silent_at: silent_at.min(silent_by) };
                     heard |= silent_by < silent_at;
                 }
                 // An id that is known already is that of the attempt before.
-                LegState::Handed { .. } if leg.message_id.is_empty() || leg.message_id != message_id => {
+                LegState::Handed { .. }
+                    if leg.message_id.is_empty() || !same_message(&leg.message_id, message_id) =>
+                {
                     heard |= leg.receipt.is_none();
                     leg.receipt = Some(delivered);
-                    leg.message_id.clone_from(&message_id);
+                    // One that is too long to be kept is taken for any.
+                    let kept = (message_id.len() <= MESSAGE_ID_OCTETS_MAX).then_some(message_id);
+                    kept.unwrap_or_default().clone_into(&mut leg.message_id);
                 }
                 _ => {}
             }

@@ -44,7 +44,7 @@ pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, 
         Event::Hint { what, cntr, rsc, from } => work.hint(what, cntr, rsc, from),
         Event::HandOut { to } => work.hand_out(to),
         Event::Submitted { cntr, to, outcome } => work.submitted(cntr, to, outcome),
-        Event::Receipt { message_id, to, delivered, fcs } => work.receipt(message_id, to, delivered, fcs),
+        Event::Receipt { message_id, to, delivered, fcs } => work.receipt(&message_id, to, delivered, fcs),
         Event::Tick => {}
         Event::Withdraw { id, seq, target, end } => work.withdraw(id, seq, &target, end),
     }

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn raw_imei_with_and_without_version() {
         let octets = [0x4A, 0x44, 0x44, 0x44, 0x44, 0x44, 0x44, 0x47];
-        let imei = Some("44444444444444".parse::<crate::identity::Imei14>().unwrap().into());
+        let imei = Some("44444444444447".parse::<crate::identity::Imei14>().unwrap().into());
         assert_eq!(raw_imei(&octets), imei);
         assert_eq!(raw_imei(&[&octets[..], b"COTA0206"].concat()), imei);
         assert_eq!(raw_imei(&[&octets[..], b"\0"].concat()), None);
