@@ -7,8 +7,8 @@ use crate::link::Link;
 use crate::smpp::Address;
 
 use super::Gateway;
-use super::job::{CardError, Input};
 use super::inbound::{Candidate, number};
+use super::job::{CardError, Input};
 
 impl Gateway {
     /// Wakes the cards of the numbers that a link reports.

@@ -111,14 +111,13 @@ impl Gateway {
             commit.delete(key);
         }
         let kind = format!("write.{}", write.state.name());
-        let telling = self.telling();
-        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &telling);
+        let mut telling = self.telling();
+        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &mut telling);
         let done = self.0.world.store.commit(commit).await;
         drop(telling);
         match done {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
-                self.0.outbox.notify_one();
                 Ok(Some(write))
             }
             Err(CommitError::Conflict(_)) => Ok(None),
