@@ -75,6 +75,35 @@ fn the_shipped_file_shows_the_defaults() {
     assert_eq!(format!("{:?}", shipped.links[0]), format!("{shown:?}"));
 }
 
+/// The refusal of an unknown key lists the keys that there are.
+#[test]
+fn the_shipped_file_explains_every_key() {
+    let shipped = fs::read_to_string(shipped()).unwrap();
+    let tables = ["[store]", "[vault]", "[api]", "[log]", "[timers]", "[[link]]", "[[route]]", "[webhooks]"];
+    for table in [&[""], &tables[..], &["[[webhook]]", "[[lookup]]"]].concat() {
+        let text = match table {
+            "" => format!("nobody = 1\n{LEAST}"),
+            // These two stand in the least file as inline tables.
+            "[store]" => LEAST.replace("store = {", "store = { nobody = 1,"),
+            "[vault]" => LEAST.replace("vault = {", "vault = { nobody = 1,"),
+            table => format!("{LEAST}\n{table}\nnobody = 1\n"),
+        };
+        let error = load(&text).unwrap_err();
+        assert!(error.contains("unknown field `nobody`"), "{table}: {error}");
+        let keys: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(!keys.is_empty(), "{table}: {error}");
+        let section = shipped.split_once(&format!("{table}\n")).map_or(shipped.as_str(), |(_, after)| after);
+        for key in keys {
+            let explained = ["", "# "].iter().any(|comment| {
+                section.contains(&format!("\n{comment}{key} = "))
+                    || shipped.contains(&format!("\n{comment}[{key}]\n"))
+                    || shipped.contains(&format!("\n{comment}[[{key}]]\n"))
+            });
+            assert!(explained, "{table} {key} is not explained");
+        }
+    }
+}
+
 /// What the shipped file only shows in comments works too.
 #[test]
 fn the_shipped_examples_in_comments_load() {

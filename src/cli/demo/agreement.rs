@@ -160,3 +160,46 @@ impl fmt::Display for Agreement {
         writeln!(f, "{verdict}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::CardReport;
+
+    fn card(holds: Option<Imsi>, attached: Option<Imsi>, silent: bool) -> CardStatus {
+        let card = CardReport {
+            eid: "89001012000000000000000000000150".parse().unwrap(),
+            iccid: None,
+            ef_imsi: holds,
+            ef_msisdn: None,
+            bindings_sent: 0,
+            binding_flag: true,
+            mt_packets: 1,
+            executed: BTreeMap::new(),
+            cntr_conflicts: Vec::new(),
+            mo_counter: 1,
+            last_tid: 1,
+            last_state: "confirmed",
+        };
+        let imei = "357805020000015".parse().unwrap();
+        CardStatus { imei, on: true, attached, barred: false, silent, card }
+    }
+
+    #[test]
+    fn each_end_asks_its_own_of_the_card() {
+        let imsi = |text: &str| Some(text.parse::<Imsi>().unwrap());
+        let (old, new) = (imsi("001011000000001"), imsi("001012000000001"));
+        let target = Target { imsi: new.unwrap(), msisdn: "861064200000001".parse().unwrap() };
+        let agrees = |state, holds, attached, silent| {
+            agrees(state, &target, old, &card(holds, attached, silent)).is_ok()
+        };
+        assert!(agrees("effective", new, new, false));
+        assert!(!agrees("effective", new, None, false), "not attached");
+        assert!(!agrees("effective", old, old, false));
+        for end in ["failed", "cancelled", "expired", "rolled_back"] {
+            assert!(agrees(end, old, None, false) && !agrees(end, new, new, false), "{end}");
+        }
+        assert!(agrees("unresolved", new, None, true) && !agrees("unresolved", new, new, false));
+        assert!(!agrees("written", new, new, true), "no end");
+    }
+}
