@@ -144,6 +144,11 @@ pub(crate) struct Scene {
     line: Arc<Line>,
     rng: Arc<SeededRng>,
     clock: Arc<dyn Clock>,
+    terms: Terms,
+}
+
+/// What the gateway is started with, each time.
+struct Terms {
     timers: Timers,
     profile: Profile,
     link: LinkConfig,
@@ -197,8 +202,9 @@ impl Scene {
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let gateway = start(&line, &store, &clock, &rng, &timers, &profile, &link, &lookup).await;
-        Self { sim, gateway, sample, store, connections, line, rng, clock, timers, profile, link, lookup }
+        let terms = Terms { timers, profile, link, lookup };
+        let gateway = start(&line, &store, &clock, &rng, &terms).await;
+        Self { sim, gateway, sample, store, connections, line, rng, clock, terms }
     }
 
     /// The operator's end of the gateway's next connection.
@@ -250,12 +256,12 @@ impl Scene {
 
     /// From the next start on the profile has this name.
     pub(crate) fn rename_profile(&mut self, name: &str) {
-        name.clone_into(&mut self.profile.name);
+        name.clone_into(&mut self.terms.profile.name);
     }
 
     pub(crate) async fn start_again(&mut self) {
-        let Self { line, store, clock, rng, timers, profile, link, lookup, .. } = self;
-        self.gateway = start(line, store, clock, rng, timers, profile, link, lookup).await;
+        let Self { line, store, clock, rng, terms, .. } = self;
+        self.gateway = start(line, store, clock, rng, terms).await;
     }
 
     pub(crate) fn owner() -> Owner {
@@ -434,11 +440,9 @@ async fn start(
     store: &Arc<MemoryStore>,
     clock: &Arc<dyn Clock>,
     rng: &Arc<SeededRng>,
-    timers: &Timers,
-    profile: &Profile,
-    link: &LinkConfig,
-    lookup: &Option<Arc<dyn CardLookup>>,
+    terms: &Terms,
 ) -> Gateway {
+    let Terms { timers, profile, link, lookup } = terms;
     let link = LinkConfig {
         name: "smsc".into(),
         address: "in memory".into(),
