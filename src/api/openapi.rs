@@ -63,6 +63,10 @@ pub(super) fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     });
     components["schemas"]["Problem"]["properties"]["type"]["enum"] =
         Kind::ALL.iter().map(|kind| kind.urn()).collect::<Vec<_>>().into();
+    // One of two members, and no other.
+    if let Some(choices) = components["schemas"]["OrderedCard"]["oneOf"].as_array_mut() {
+        choices.iter_mut().for_each(|choice| choice["additionalProperties"] = false.into());
+    }
     if let Some(schemas) = components["schemas"].as_object_mut() {
         for (name, schema) in schemas {
             // The entries of a page are written out once, where they are described.

@@ -377,9 +377,9 @@ impl Gateway {
             let contested = InboxRecord::Contested { imei, by: id };
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
         }
-        let telling = self.telling();
+        let mut telling = self.telling();
         for fact in step.facts.iter().cloned() {
-            self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &telling);
+            self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &mut telling);
         }
         expect(&mut commit, keys::card(id), version);
         commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
@@ -482,9 +482,6 @@ impl Gateway {
             && before.due(terms) != Some(due)
         {
             self.signal_timer(due);
-        }
-        if !step.facts.is_empty() {
-            inner.outbox.notify_one();
         }
         if step.bound.as_ref().is_some_and(|bound| bound.moved_from.is_some()) {
             inner.inbox.notify_one();

@@ -156,8 +156,6 @@ struct Inner {
     timer_set: watch::Sender<u64>,
     /// Signalled when something entered an inbox.
     inbox: Notify,
-    /// Signalled when something entered an outbox.
-    outbox: Notify,
     metrics: Metrics,
     /// Cards that were told of messages that claim to be of them.
     told: strays::Told,
@@ -198,7 +196,6 @@ impl Gateway {
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
-            outbox: Notify::new(),
             metrics: Metrics::new(),
             told: strays::Told::default(),
             world,
@@ -342,12 +339,6 @@ impl Gateway {
     #[must_use]
     pub fn rng(&self) -> &Arc<dyn Rng> {
         &self.0.world.rng
-    }
-
-    /// Notified once for each commit that put something into an outbox; nothing is lost while its one user works.
-    #[must_use]
-    pub fn outbox_signal(&self) -> &Notify {
-        &self.0.outbox
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

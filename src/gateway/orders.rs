@@ -344,15 +344,14 @@ impl Gateway {
             commit.put(look_up, Unguarded::encode(&[TIMER_OF_LOOK_UP]));
         }
         put_device(&mut commit, version, &device);
-        let telling = self.telling();
+        let mut telling = self.telling();
         let fact = waiting_fact(&input.write, "write.accepted", owner, order.imei, now);
-        self.put_fact(&mut commit, &fact, &telling);
+        self.put_fact(&mut commit, &fact, &mut telling);
         let done = self.0.world.store.commit(commit).await;
         drop(telling);
         match done {
             Ok(_) => {
                 self.0.metrics.count_fact("write.accepted");
-                self.0.outbox.notify_one();
                 self.signal_timer(look_up_at.unwrap_or(input.write.deadline));
                 Ok(Some(input.write))
             }
@@ -479,14 +478,13 @@ impl Gateway {
             commit.delete(key);
         }
         let kind = format!("write.{}", write.state.name());
-        let telling = self.telling();
-        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &telling);
+        let mut telling = self.telling();
+        self.put_fact(&mut commit, &waiting_fact(&write, &kind, &write.owner, write.imei, now), &mut telling);
         let done = self.0.world.store.commit(commit).await;
         drop(telling);
         match done {
             Ok(_) => {
                 self.0.metrics.count_fact(&kind);
-                self.0.outbox.notify_one();
                 Ok(Some(write))
             }
             Err(CommitError::Conflict(_)) => Ok(None),

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::card::Owner;
 use crate::store::records::{
     FactRecord, OutboxRecord, decode_endpoint, decode_outbox, encode_fact, encode_outbox,
@@ -38,6 +40,8 @@ pub(super) struct Outboxes {
     /// The outbox of each endpoint, and whose events it takes.
     endpoints: RwLock<BTreeMap<KeyText, Owner>>,
     serials: Mutex<Serials>,
+    /// Counts the commits that put something into an outbox.
+    news: watch::Sender<u64>,
 }
 
 struct Serials {
@@ -51,6 +55,8 @@ struct Serials {
 pub(super) struct Telling<'a> {
     outboxes: &'a Outboxes,
     floor: u64,
+    /// Whether it has any facts.
+    told: bool,
 }
 
 impl Outboxes {
@@ -74,7 +80,7 @@ impl Outboxes {
             }
         }
         let serials = Mutex::new(Serials { last, open: BTreeMap::new() });
-        Ok(Self { endpoints: RwLock::new(endpoints), serials })
+        Ok(Self { endpoints: RwLock::new(endpoints), serials, news: watch::Sender::new(0) })
     }
 
     /// The next number for an outbox or an inbox: strictly rising, across restarts too.
@@ -89,7 +95,7 @@ impl Outboxes {
         let mut serials = self.serials();
         let floor = serials.last;
         *serials.open.entry(floor).or_default() += 1;
-        Telling { outboxes: self, floor }
+        Telling { outboxes: self, floor, told: false }
     }
 
     /// The number up to which every entry is there or never comes.
@@ -119,6 +125,10 @@ impl Drop for Telling<'_> {
                 serials.open.remove(&self.floor);
             }
         }
+        drop(serials);
+        if self.told {
+            self.outboxes.news.send_modify(|news| *news += 1);
+        }
     }
 }
 
@@ -136,7 +146,7 @@ pub struct LoggedEvent {
 pub struct Events {
     /// The events behind the place that was asked for, in order.
     pub events: Vec<LoggedEvent>,
-    /// Whether there may be more at once: the piece is full, or an event before the next one is still on its way.
+    /// Whether there may be more at once: the piece is full.
     pub more: bool,
 }
 
@@ -172,17 +182,23 @@ impl Gateway {
         let range = whole.after(&keys::OutboxEntry { endpoint: log, seq: after }.key());
         let read = self.store().scan(Scan::first(range, limit)).await?;
         self.store().durable(read.seq).await?;
-        let mut more = read.value.len() == limit;
+        let more = read.value.len() == limit;
         let mut events = Vec::with_capacity(read.value.len());
         for (key, value) in &read.value {
             let place = place_of(key)?;
             if place > settled {
-                more = true;
-                break;
+                // What is before it is on its way, and there will be news of it.
+                return Ok(Events { events, more: false });
             }
             events.push(LoggedEvent { place, fact: fact_of(value)? });
         }
         Ok(Events { events, more })
+    }
+
+    /// Changes after each commit that put something into an outbox.
+    #[must_use]
+    pub fn outbox_news(&self) -> watch::Receiver<u64> {
+        self.0.outboxes.news.subscribe()
     }
 
     /// The place in every log behind which only what happens from now on lies.
@@ -202,8 +218,9 @@ impl Gateway {
     }
 
     /// Puts a fact into the timeline of its card, the log of its owner and the outboxes of its owner's endpoints. What was
-    /// posted back from a site is kept, and not told: whoever posted it knows. `_telling` was begun before the first fact of the commit and is dropped after the commit.
-    pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord, _telling: &Telling<'_>) {
+    /// posted back from a site is kept, and not told: whoever posted it knows. `telling` was begun before the first fact of the commit and is
+    /// dropped after it.
+    pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord, telling: &mut Telling<'_>) {
         if let Some(card) = fact.card {
             let entry = keys::TimelineEntry { card, seq: fact.seq };
             commit.put(entry.key(), Unguarded::encode(&encode_fact(fact)));
@@ -211,6 +228,7 @@ impl Gateway {
         if fact.kind == RELAYED {
             return;
         }
+        telling.told = true;
         let value = Unguarded::encode(&encode_outbox(&OutboxRecord::new(fact.clone())));
         for endpoint in self.0.outboxes.of(&fact.owner) {
             let entry = keys::OutboxEntry { endpoint, seq: self.next_serial() };
@@ -353,7 +371,7 @@ mod tests {
 
     fn outboxes() -> Outboxes {
         let serials = Mutex::new(Serials { last: 10, open: BTreeMap::new() });
-        Outboxes { endpoints: RwLock::default(), serials }
+        Outboxes { endpoints: RwLock::default(), serials, news: watch::Sender::new(0) }
     }
 
     #[test]

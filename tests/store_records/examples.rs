@@ -11,7 +11,7 @@ use airwrite::card::{
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
 use airwrite::ota::Cntr;
 use airwrite::store::records::{
-    ApiKey, Claim, Device, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
+    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
     SealedParts, StrayRecord, Write,
 };
 
@@ -512,6 +512,33 @@ pub(crate) fn contested_inbox() -> InboxRecord {
 
 pub(crate) fn scoped_api_key() -> ApiKey {
     ApiKey { scopes: vec!["writes".to_owned(), "cards:read".to_owned()], ..full_api_key() }
+}
+
+pub(crate) fn failed_outbox() -> OutboxRecord {
+    OutboxRecord { error: "answered 500 Internal Server Error".to_owned(), ..full_outbox() }
+}
+
+pub(crate) fn full_endpoint() -> Endpoint {
+    Endpoint {
+        id: "end_0123456789abcdef".to_owned(),
+        owner: owner("acme"),
+        url: "https://example.net/hooks".to_owned(),
+        name: "warehouse".to_owned(),
+        sealed_secret: vec![0x5E; 40],
+        created: NOW,
+    }
+}
+
+pub(crate) fn minimal_endpoint() -> Endpoint {
+    let empty = String::new;
+    Endpoint {
+        id: empty(),
+        owner: owner("a"),
+        url: empty(),
+        name: empty(),
+        sealed_secret: vec![],
+        created: 0,
+    }
 }
 
 pub(crate) fn secured_stray() -> StrayRecord {

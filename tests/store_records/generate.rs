@@ -12,7 +12,7 @@ use airwrite::card::{
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::Cntr;
 use airwrite::store::records::{
-    ApiKey, Claim, Device, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
+    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
     SealedParts, StrayRecord, Write,
 };
 
@@ -371,6 +371,20 @@ pub(crate) fn inbox() -> impl Strategy<Value = InboxRecord> {
         (imei(), card_id()).prop_map(|(imei, to)| InboxRecord::DeviceMoved { imei, to }),
         (imei(), card_id()).prop_map(|(imei, by)| InboxRecord::Contested { imei, by }),
     ]
+}
+
+pub(crate) fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let sealed = vec(any::<u8>(), 0..200);
+    (".{0,40}", owner(), ".{0,80}", ".{0,64}", sealed, any::<u64>()).prop_map(
+        |(id, owner, url, name, sealed_secret, created)| Endpoint {
+            id,
+            owner,
+            url,
+            name,
+            sealed_secret,
+            created,
+        },
+    )
 }
 
 pub(crate) fn api_key() -> impl Strategy<Value = ApiKey> {

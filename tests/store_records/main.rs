@@ -70,6 +70,9 @@ fn bodies_of_version_2_decode_for_ever() {
     check_golden_files(v2, "stray", [("secured", &secured_stray())], encode_stray, decode_stray);
     check_golden_files(v2, "inbox", [("contested", &contested_inbox())], encode_inbox, decode_inbox);
     check_golden_files(v2, "api_key", [("scoped", &scoped_api_key())], encode_api_key, decode_api_key);
+    check_golden_files(v2, "outbox", [("failed", &failed_outbox())], encode_outbox, decode_outbox);
+    let endpoints = [("full", &full_endpoint()), ("minimal", &minimal_endpoint())];
+    check_golden_files(v2, "endpoint", endpoints, encode_endpoint, decode_endpoint);
 }
 
 fn matches_golden_files<T: PartialEq + Debug>(
@@ -280,6 +283,11 @@ proptest! {
     fn any_message_aside_reads_back(stray in generate::stray(), inbox in generate::inbox()) {
         prop_assert_eq!(decode_stray(&encode_stray(&stray)), Ok(stray));
         prop_assert_eq!(decode_inbox(&encode_inbox(&inbox)), Ok(inbox));
+    }
+
+    #[test]
+    fn any_endpoint_reads_back(endpoint in generate::endpoint()) {
+        prop_assert_eq!(decode_endpoint(&encode_endpoint(&endpoint)), Ok(endpoint));
     }
 
     #[test]

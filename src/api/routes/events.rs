@@ -32,9 +32,6 @@ use crate::store::StoreError;
 /// A sign of life for clients and proxies where nothing happens.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How soon a log is read again where an event before the next one is still on its way.
-const SOON: Duration = Duration::from_millis(10);
-
 /// Events read at once.
 const PAGE: usize = 256;
 
@@ -138,33 +135,32 @@ impl Stream {
             head.push_str("event: log.gap\ndata: {\"type\":\"log.gap\"}\n\n");
         }
         self.client.write_all(head.as_bytes()).await?;
-        let gateway = self.gateway.clone();
+        let mut news = self.gateway.outbox_news();
         let mut heartbeat = Instant::now() + HEARTBEAT;
         loop {
-            let news = gateway.outbox_signal().notified();
-            tokio::pin!(news);
-            // Listening comes first, so that nothing falls between.
-            news.as_mut().enable();
-            let page = gateway.events(&self.owner, self.position, PAGE).await.map_err(Over::Store)?;
+            // What comes from here on is news; so nothing falls between.
+            news.mark_unchanged();
+            let page = self.gateway.events(&self.owner, self.position, PAGE).await.map_err(Over::Store)?;
             if !page.events.is_empty() {
                 let text: String = page.events.iter().map(text_of).collect();
                 self.client.write_all(text.as_bytes()).await?;
                 self.position = page.events.last().map_or(self.position, |event| event.place);
                 heartbeat = Instant::now() + HEARTBEAT;
+            }
+            if page.more {
                 continue;
             }
-            let wake = if page.more { heartbeat.min(Instant::now() + SOON) } else { heartbeat };
             let mut octet = [0];
             tokio::select! {
                 biased;
                 // Nobody writes to this end: it ends when the client has gone.
                 _ = self.client.read(&mut octet) => return Err(Over::Closed),
-                () = news => {}
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            if Instant::now() >= heartbeat {
-                self.client.write_all(b":\n\n").await?;
-                heartbeat = Instant::now() + HEARTBEAT;
+                // The gateway outlives this: it is held here.
+                _ = news.changed() => {}
+                () = tokio::time::sleep_until(heartbeat) => {
+                    self.client.write_all(b":\n\n").await?;
+                    heartbeat = Instant::now() + HEARTBEAT;
+                }
             }
         }
     }

@@ -90,21 +90,43 @@ pub struct DeviceBody {
 
 /// A card by its EID or its ICCID.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[schema(as = OrderedCard)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[schema(as = OrderedCard, rename_all = "lowercase")]
+#[serde(try_from = "EitherNumber")]
 pub enum CardBody {
     /// By EID.
     #[schema(value_type = schema::Eid)]
-    Eid(#[serde(deserialize_with = "any_eid")] Eid),
+    Eid(Eid),
     /// By ICCID.
     #[schema(value_type = schema::Iccid)]
     Iccid(Iccid),
 }
 
+/// The members of which one is to be there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EitherNumber {
+    #[serde(default, deserialize_with = "any_eid")]
+    eid: Option<Eid>,
+    iccid: Option<Iccid>,
+}
+
+impl TryFrom<EitherNumber> for CardBody {
+    type Error = &'static str;
+
+    fn try_from(numbers: EitherNumber) -> Result<Self, Self::Error> {
+        match numbers {
+            EitherNumber { eid: Some(eid), iccid: None } => Ok(Self::Eid(eid)),
+            EitherNumber { eid: None, iccid: Some(iccid) } => Ok(Self::Iccid(iccid)),
+            _ => Err("expected either eid or iccid"),
+        }
+    }
+}
+
 /// The check digits are looked at later, as the platform is configured.
-fn any_eid<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Eid, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Eid::parse(&text, EidChecksum::Off).map(|(eid, _)| eid).map_err(serde::de::Error::custom)
+fn any_eid<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Eid>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let eid = text.map(|text| Eid::parse(&text, EidChecksum::Off)).transpose();
+    eid.map(|eid| eid.map(|(eid, _)| eid)).map_err(serde::de::Error::custom)
 }
 
 impl CardBody {

@@ -230,9 +230,7 @@ impl Webhooks {
     /// Begins to send to the endpoints in the store and passes on what the gateway says about its outboxes, until the
     /// sender is stopped and every task has ended.
     pub async fn follow(self, gateway: Gateway) {
-        let signal = gateway.outbox_signal();
-        let news = signal.notified();
-        tokio::pin!(news);
+        let mut news = gateway.outbox_news();
         let mut stored = false;
         loop {
             if !stored {
@@ -247,11 +245,8 @@ impl Webhooks {
             tokio::select! {
                 biased;
                 () = self.0.stop.cancelled() => break,
-                () = &mut news => {
-                    // Listening again comes first, so that nothing falls between.
-                    news.set(signal.notified());
-                    self.wake();
-                }
+                // The gateway outlives this: it is held here.
+                _ = news.changed() => self.wake(),
                 () = again => {}
             }
         }

@@ -1,169 +1,18 @@
-//! The HTTP API on real TCP in front of a gateway without links.
+//! Orders, cards and what surrounds every request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airwrite::api::revoke_key;
 use airwrite::api::webhook::{EndpointConfig, WebhookConfig, Webhooks, World as WebhookWorld};
-use airwrite::api::{ApiConfig, ApiMetrics, ApiState, Scope, create_key, revoke_key, serve};
-use airwrite::card::{Binding, Card, CardId, Timers};
-use airwrite::gateway::{EndpointRef, Gateway, GatewayConfig, World};
-use airwrite::identity::EidChecksum;
-use airwrite::link::TcpConnector;
-use airwrite::store::records::{FactRecord, encode_card, encode_fact};
-use airwrite::store::{Commit, Guarded, MemoryStore, Store, Unguarded, keys};
-use airwrite::vault::{MasterKey, SoftwareVault};
-use airwrite::world::{Rng, SeededRng, SystemClock};
-use reqwest::{Client, Method, RequestBuilder};
-use secrecy::{ExposeSecret, SecretString};
+use airwrite::world::{SeededRng, SystemClock};
+use reqwest::{Client, Method};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const IMEI: &str = "357805023984942";
-const EID: &str = "89034011560010000000000000000121";
-const ICCID: &str = "8949001234567890128";
-
-struct Platform {
-    base: String,
-    store: Arc<MemoryStore>,
-    gateway: Gateway,
-    acme: SecretString,
-    umbrella: SecretString,
-}
-
-struct Answer {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    body: Value,
-}
-
-impl Platform {
-    async fn start() -> Self {
-        let store = Arc::new(MemoryStore::new());
-        let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(1));
-        let master = MasterKey::from_hex(&"5a".repeat(32)).unwrap();
-        let world = World {
-            store: store.clone(),
-            vault: Arc::new(SoftwareVault::new(master, rng.clone())),
-            clock: Arc::new(SystemClock),
-            rng: rng.clone(),
-            connector: Arc::new(TcpConnector),
-            lookup: None,
-        };
-        let config = GatewayConfig {
-            profiles: BTreeMap::new(),
-            timers: Timers::default(),
-            links: Vec::new(),
-            routes: Vec::new(),
-            endpoints: vec![EndpointRef { name: "console".into(), owner: "acme".parse().unwrap() }],
-            eid_checksum: EidChecksum::Reject,
-        };
-        let gateway = Gateway::start(config, world).await.unwrap();
-        let key = async |owner: &str| {
-            let owner = owner.parse().unwrap();
-            let scopes = Scope::all_but_admin();
-            create_key(store.as_ref(), &SystemClock, rng.as_ref(), owner, "test", &scopes).await.unwrap().1
-        };
-        let (acme, umbrella) = (key("acme").await, key("umbrella").await);
-        let state = ApiState::new(gateway.clone(), &ApiConfig::default(), Arc::new(ApiMetrics::default()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, state, CancellationToken::new()));
-        Self { base, store, gateway, acme, umbrella }
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        Client::new().request(method, format!("{}{path}", self.base)).bearer_auth(self.acme.expose_secret())
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        answer(self.request(Method::GET, path)).await
-    }
-
-    /// What the other owner sees.
-    async fn get_as_umbrella(&self, path: &str) -> Answer {
-        let key = self.umbrella.expose_secret();
-        answer(Client::new().get(format!("{}{path}", self.base)).bearer_auth(key)).await
-    }
-
-    async fn order(&self, body: &Value) -> Answer {
-        answer(self.request(Method::POST, "/v1/writes").json(body)).await
-    }
-
-    async fn order_under(&self, idempotency_key: &str, body: &Value) -> Answer {
-        let request = self.request(Method::POST, "/v1/writes").json(body);
-        answer(request.header("Idempotency-Key", idempotency_key)).await
-    }
-
-    async fn cancel(&self, id: &str) -> Answer {
-        answer(self.request(Method::POST, &format!("/v1/writes/{id}/cancel"))).await
-    }
-
-    /// A card of acme in the device, with two entries in its timeline.
-    async fn put_card(&self) -> CardId {
-        let id = CardId::from_octets([7; 16]);
-        let mut card = Card::new(id, "acme".parse().unwrap(), "applet".into(), 1);
-        (card.eid, card.iccid) = (EID.parse().ok(), ICCID.parse().ok());
-        let answered =
-            airwrite::applet::BindingAck { tid: 1, result: airwrite::applet::BindingResult::Saved };
-        card.binding =
-            Some(Binding { imei: IMEI.parse().unwrap(), since: 0, mo_cntr: 1, answered: Some(answered) });
-        let mut commit = Commit::new();
-        commit.put(keys::card(id), Guarded::encode(1, &encode_card(&card)));
-        let index = Unguarded::encode(&id.octets());
-        commit.put(keys::eid(EID.parse().unwrap()), index.clone());
-        commit.put(keys::iccid(ICCID.parse().unwrap()), index);
-        for (seq, kind) in [(1, "binding.created"), (2, "card.hint")] {
-            let fact = FactRecord {
-                at: 0,
-                owner: "acme".parse().unwrap(),
-                kind: kind.into(),
-                card: Some(id),
-                seq,
-                write: None,
-                imei: IMEI.parse().ok(),
-                detail: String::new(),
-            };
-            let entry = keys::TimelineEntry { card: id, seq };
-            commit.put(entry.key(), Unguarded::encode(&encode_fact(&fact)));
-        }
-        self.store.commit(commit).await.unwrap();
-        id
-    }
-}
-
-async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body: Value = response.json().await.unwrap();
-    if status >= 400 {
-        assert_eq!(headers["content-type"], "application/problem+json", "{body}");
-        assert_eq!(body["status"], status);
-        assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
-    }
-    Answer { status, headers, body }
-}
-
-impl Answer {
-    /// Status and last part of the problem's type.
-    fn problem(&self) -> (u16, &str) {
-        let kind = self.body["type"].as_str().unwrap_or_default();
-        (self.status, kind.strip_prefix("urn:airwrite:problem:").unwrap_or_default())
-    }
-
-    fn id(&self) -> String {
-        self.body["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// An order for a device, with target numbers that end in `n`.
-fn order(imei: &str, n: u32) -> Value {
-    json!({
-        "device": {"imei": imei},
-        "subscription": {"imsi": format!("00101{n:010}"), "msisdn": format!("+4477{n:08}")},
-    })
-}
+use crate::platform::{EID, ICCID, IMEI, Platform, answer, order};
 
 #[tokio::test]
 async fn an_order_is_placed_read_listed_and_cancelled() {

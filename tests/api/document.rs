@@ -31,7 +31,7 @@ fn the_document_is_the_one_that_is_kept() {
     assert!(
         kept == made,
         "the API says something else of itself than {}. Where that is meant, renew the file and look at what changed:\n\
-         AIRWRITE_RENEW_GOLDEN=1 cargo test --test api_openapi && git diff tests/data/golden/openapi.json",
+         AIRWRITE_RENEW_GOLDEN=1 cargo test --test api document && git diff tests/data/golden/openapi.json",
         file.display()
     );
 }
