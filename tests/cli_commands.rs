@@ -1,10 +1,10 @@
 //! The commands as people and scripts run them: output, exit codes, files.
 
+mod cli_place;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use airwrite::card::Profile;
@@ -14,120 +14,8 @@ use airwrite::identity::EidChecksum;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use cli_place::{Place, ROOT, Ran};
 use serde_json::{Value, json};
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// A directory with a configuration, a master key and everything else a command writes.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        let profile = Path::new(ROOT).join("config/profiles/airwrite-applet.toml");
-        let config = format!(
-            "profiles = [{profile:?}]\nstore = {{ directory = \"store\" }}\nvault = {{ master_key_file = \"key\" }}\n\
-             api = {{ listen = \"127.0.0.1:0\" }}\n"
-        );
-        fs::write(place.path("airwrite.toml"), config).unwrap();
-        place
-    }
-
-    fn with_key() -> Self {
-        let place = Self::new();
-        assert_eq!(place.run(&["keys", "master", "--out", "key"]).code, 0);
-        place
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_airwrite"));
-        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AIRWRITE_") {
-                command.env_remove(name);
-            }
-        }
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
-    }
-
-    /// Runs a command with the configuration.
-    fn configured(&self, arguments: &[&str]) -> Ran {
-        self.run(&[arguments, &["--config", "airwrite.toml"]].concat())
-    }
-
-    /// Starts a command that runs until it is asked to end, and waits for a line with `sign`.
-    fn start(&self, arguments: &[&str], sign: &str) -> Running {
-        let mut child =
-            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (found, wait) = std::sync::mpsc::channel();
-        let streams: [Box<dyn std::io::Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let (lines, found, sign) = (Arc::clone(&lines), found.clone(), sign.to_owned());
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    let is_sign = line.contains(&sign);
-                    lines.lock().unwrap().push(line);
-                    if is_sign {
-                        let _ = found.send(());
-                    }
-                }
-            });
-        }
-        if wait.recv_timeout(std::time::Duration::from_secs(30)).is_err() {
-            let _ = child.kill();
-            panic!("no {sign:?} in {:?}", lines.lock().unwrap());
-        }
-        Running { child, lines }
-    }
-}
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let text = |octets| String::from_utf8(octets).unwrap();
-        Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{} {}", self.stdout, self.stderr))
-    }
-}
-
-struct Running {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Running {
-    fn end(mut self, signal: &str) -> i32 {
-        assert!(
-            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
-        );
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The cards of `config/sample` are those that `cards sample` makes, and every reader takes them.
 #[test]

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{ConfigArgument, Outcome, open, print_json, sample};
+use super::sample::{self, Kinds};
+use super::{ConfigArgument, Outcome, open, print_json};
 use crate::card::Owner;
 use crate::gateway::import::{self, CardFile, CardFileError, ImportTerms, Importer, read_cards};
 use crate::world::{SystemClock, SystemRng};
@@ -42,9 +43,18 @@ pub(super) struct ImportArguments {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SampleArguments {
-    /// How many cards
+    /// How many cards with a preset subscription that secure their messages
     #[arg(long, value_name = "N", default_value_t = 10)]
     count: u32,
+    /// How many more without a preset subscription, to be served on site
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    no_preset: u32,
+    /// How many more whose own messages are plain DER
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    plain: u32,
+    /// How many more that only tell their IMEI, as it is
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    raw: u32,
     /// The card file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -131,7 +141,8 @@ fn progress_bar(cards: usize) -> Result<ProgressBar> {
 }
 
 fn write_sample(arguments: &SampleArguments) -> Outcome {
-    let sample = sample::sample(arguments.count, arguments.seed)?;
+    let SampleArguments { count: secured, no_preset, plain, raw, .. } = *arguments;
+    let sample = sample::sample_of(Kinds { secured, no_preset, plain, raw }, arguments.seed)?;
     let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
     sample::write_cards(&sample.cards, create(&arguments.out)?)?;
     sample::write_targets(&sample.targets, create(&arguments.subscriptions_out)?)?;

@@ -5,9 +5,11 @@
 //! where the command line or the configuration is wrong.
 
 mod cards;
+mod client;
 mod demo;
 mod keys;
 mod open;
+mod relay;
 pub mod sample;
 mod serve;
 mod signals;
@@ -49,6 +51,8 @@ enum Command {
     Keys(keys::Command),
     /// Order a write at a running gateway
     Write(write::Arguments),
+    /// Serve writes on site: bring packets to cards in APDUs, and post back their answers
+    Relay(relay::Arguments),
     /// Show everything at once: operator, gateway, bindings, orders, proofs
     Demo(demo::Arguments),
 }
@@ -93,6 +97,7 @@ async fn run(command: Command) -> Outcome {
         Command::Cards(command) => cards::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Write(arguments) => write::run(arguments).await,
+        Command::Relay(arguments) => relay::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
     }
 }

@@ -1,11 +1,13 @@
 //! Cards and subscriptions to try things with: any number of them, the same for the same seed.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::{Context, Result, ensure};
 use zeroize::Zeroizing;
 
-use crate::card::{Owner, Subscription};
+use crate::card::{Owner, Profile, Subscription};
+use crate::config::{APPLET_PLAIN_PROFILE, APPLET_PROFILE, APPLET_RAW_PROFILE};
 use crate::gateway::import::{CardRow, KeySetRow};
 use crate::identity::{Eid, Iccid, Imei, Imei14, Imsi, Msisdn};
 use crate::ota::Algorithm;
@@ -14,8 +16,68 @@ use crate::world::{Rng, SeededRng};
 /// Most cards of one sample, and of one simulated operator: their number fills six digits.
 pub const CARDS_MAX: u32 = 999_999;
 
-/// The profile of sample cards.
-const PROFILE: &str = "airwrite-applet";
+/// How many cards of each kind a sample has, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kinds {
+    /// With a preset subscription; they secure their messages.
+    pub secured: u32,
+    /// Without a preset; they are served on site.
+    pub no_preset: u32,
+    /// With a preset; their own messages are plain DER.
+    pub plain: u32,
+    /// With a preset; they only tell their IMEI.
+    pub raw: u32,
+}
+
+/// What kind of card a row describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// With a preset subscription; it secures its messages.
+    Secured,
+    /// Without a preset; it is served on site.
+    NoPreset,
+    /// Its own messages are plain DER.
+    Plain,
+    /// It only tells its IMEI.
+    Raw,
+}
+
+impl Kind {
+    /// The kind of this card of a sample.
+    #[must_use]
+    pub fn of(card: &CardRow) -> Self {
+        match card.profile.as_str() {
+            _ if card.preset.is_none() => Self::NoPreset,
+            PLAIN => Self::Plain,
+            RAW => Self::Raw,
+            _ => Self::Secured,
+        }
+    }
+}
+
+impl Kinds {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u32 {
+        [self.no_preset, self.plain, self.raw].into_iter().fold(self.secured, u32::saturating_add)
+    }
+
+    /// What the card with this number, from 1, is: the profile's name, and whether it has a preset.
+    fn of(self, number: u32) -> (&'static str, bool) {
+        let Self { secured, no_preset, plain, .. } = self;
+        match number - 1 {
+            place if place < secured => (APPLET, true),
+            place if place < secured + no_preset => (APPLET, false),
+            place if place < secured + no_preset + plain => (PLAIN, true),
+            _ => (RAW, true),
+        }
+    }
+}
+
+/// The names of the profiles of sample cards.
+const APPLET: &str = "airwrite-applet";
+const PLAIN: &str = "airwrite-applet-plain";
+const RAW: &str = "airwrite-applet-raw";
 
 /// The type allocation code of the simulated devices.
 const TAC: &str = "35780502";
@@ -40,7 +102,7 @@ const CARDS_HEADER: [&str; 13] = [
     "CNTR_FLOOR",
 ];
 
-/// Cards with preset subscriptions, and a target subscription for each.
+/// Cards, and a target subscription for each.
 #[derive(Debug)]
 pub struct Sample {
     /// The cards, as their file would be read.
@@ -58,6 +120,20 @@ pub struct Target {
     pub msisdn: Msisdn,
 }
 
+/// The profiles of sample cards, by name.
+///
+/// # Errors
+/// None, as long as the files of this program are whole.
+pub fn profiles() -> Result<BTreeMap<String, Profile>> {
+    [APPLET_PROFILE, APPLET_PLAIN_PROFILE, APPLET_RAW_PROFILE]
+        .into_iter()
+        .map(|text| {
+            let profile = Profile::from_toml(text)?;
+            Ok((profile.name.clone(), profile))
+        })
+        .collect()
+}
+
 /// The IMEI of the device that the simulated operator puts its `number`-th card into: from 1 to [`CARDS_MAX`].
 ///
 /// # Errors
@@ -68,13 +144,23 @@ pub fn device_imei(number: u32) -> Result<Imei> {
     Ok(key.into())
 }
 
-/// `count` cards and targets. Of five cards one has two-key triple DES, two AES-128, one AES-192 and one AES-256.
+/// `count` cards with presets that secure their messages, and as many targets.
+///
+/// # Errors
+/// Where there are more than [`CARDS_MAX`].
+pub fn sample(count: u32, seed: u64) -> Result<Sample> {
+    sample_of(Kinds { secured: count, ..Kinds::default() }, seed)
+}
+
+/// Cards of these kinds, one kind after the other, and as many targets. Of five cards one has two-key triple DES, two
+/// AES-128, one AES-192 and one AES-256.
 ///
 /// Seeds that end in other two digits give other identities; the keys follow from the whole seed. They are no secrets.
 ///
 /// # Errors
 /// Where there are more than [`CARDS_MAX`].
-pub fn sample(count: u32, seed: u64) -> Result<Sample> {
+pub fn sample_of(kinds: Kinds, seed: u64) -> Result<Sample> {
+    let count = kinds.total();
     ensure!(count <= CARDS_MAX, "at most {CARDS_MAX} cards fit one sample");
     let rng = SeededRng::new(seed);
     let series = seed % 100;
@@ -87,14 +173,20 @@ pub fn sample(count: u32, seed: u64) -> Result<Sample> {
                 msisdn: format!("861064{kind}{series:02}{number:06}").parse()?,
             })
         };
-        let preset = subscription(1)?;
+        let (profile, has_preset) = kinds.of(number);
+        let preset = if has_preset { Some(subscription(1)?) } else { None };
         sample.targets.push(subscription(2)?);
         sample.cards.push(CardRow {
             line: u64::from(number) + 1,
             eid: Some(eid(&format!("89001012{series:012}{number:010}"))?),
             iccid: Some(iccid(&format!("8900101{series:05}{number:06}"))?),
-            preset: Some(Subscription { imsi: preset.imsi, msisdn: preset.msisdn, iccid: None, smsc: None }),
-            profile: PROFILE.to_owned(),
+            preset: preset.map(|Target { imsi, msisdn }| Subscription {
+                imsi,
+                msisdn,
+                iccid: None,
+                smsc: None,
+            }),
+            profile: profile.to_owned(),
             owner: owner.clone(),
             kvn: 1,
             keys: vec![key_set(number, &rng)],
@@ -207,6 +299,24 @@ pub fn read_targets(from: impl io::Read) -> Result<Vec<Target>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::Dialect;
+
+    #[test]
+    fn kinds_follow_one_another_and_change_nothing_of_the_cards_before() {
+        let kinds = Kinds { secured: 3, no_preset: 2, plain: 2, raw: 1 };
+        let mixed = sample_of(kinds, 1).unwrap();
+        let profiles = profiles().unwrap();
+        use Kind::{NoPreset, Plain, Raw, Secured};
+        let found: Vec<_> = mixed.cards.iter().map(Kind::of).collect();
+        assert_eq!(found, [Secured, Secured, Secured, NoPreset, NoPreset, Plain, Plain, Raw]);
+        let dialect = |place: usize| profiles[&mixed.cards[place].profile].mo.dialect;
+        let expected = (Dialect::Secured, Dialect::Secured, Dialect::Plain, Dialect::RawImei);
+        assert_eq!((dialect(0), dialect(3), dialect(5), dialect(7)), expected);
+        let secured_only = sample(3, 1).unwrap();
+        assert_eq!(mixed.cards[2].eid, secured_only.cards[2].eid);
+        assert_eq!(mixed.targets[..3], secured_only.targets);
+        assert!(sample_of(Kinds { raw: u32::MAX, ..kinds }, 1).is_err(), "too many");
+    }
 
     #[test]
     fn a_sample_has_a_triple_des_card_in_five_and_follows_from_its_seed() {

@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use super::{ConfigArgument, Outcome, open};
 use crate::api::webhook::{self, Webhooks};
-use crate::api::{self, ApiMetrics, ApiState};
+use crate::api::{self, ApiMetrics, ApiState, HttpLookup};
 use crate::config::{Config, ConfigError, LogConfig, LogFormat};
-use crate::gateway::{EndpointRef, Gateway, GatewayConfig, World};
-use crate::link::TcpConnector;
+use crate::gateway::{CardLookup, EndpointRef, Gateway, GatewayConfig, World};
+use crate::link::{LinkState, TcpConnector};
 use crate::world::{SystemClock, SystemRng};
 
 /// How long each part of the gateway may take to end.
@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
         connector: Arc::new(TcpConnector),
-        lookup: None,
+        lookup: card_lookup(&config)?,
     };
     let metrics = Arc::new(ApiMetrics::default());
     let stop = CancellationToken::new();
@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 
     let ended_early = tokio::select! {
         biased;
-        signal = signals.asked_to_end() => {
+        signal = serve_signals(&mut signals, &gateway) => {
             tracing::info!(signal, "ending");
             None
         }
@@ -96,12 +96,38 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     }
 }
 
+/// Waits until the process is asked to end. Until then, SIGHUP lets every link try again whose bind the SMSC has refused.
+async fn serve_signals(signals: &mut Signals, gateway: &Gateway) -> &'static str {
+    loop {
+        match signals.next().await {
+            Asked::End(signal) => return signal,
+            Asked::TryAgain => {
+                for (link, state) in gateway.links() {
+                    if matches!(state, LinkState::Refused(_)) && gateway.resume_link(&link) {
+                        tracing::info!(%link, "resumed by SIGHUP");
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn log_end(ended: Result<std::io::Result<()>, tokio::task::JoinError>) {
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "HTTP API"),
         Err(error) => tracing::warn!(%error, "HTTP API"),
     }
+}
+
+/// Who is asked for cards; nobody where nothing is configured.
+fn card_lookup(config: &Config) -> Result<Option<Arc<dyn CardLookup>>> {
+    if config.lookups.is_empty() {
+        return Ok(None);
+    }
+    let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let lookup = HttpLookup::new(&config.lookups, config.eid_checksum, clock, rng);
+    Ok(Some(Arc::new(lookup.context("[[lookup]]")?)))
 }
 
 /// What the gateway needs of the configuration.

@@ -3,7 +3,16 @@
 use anyhow::Result;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT ask a command to end; SIGHUP, which a closed terminal sends, does nothing.
+/// What a command is asked by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To end: SIGTERM or SIGINT, by its name.
+    End(&'static str),
+    /// To try again what was given up: SIGHUP. A closed terminal sends it too, so that it never ends a command.
+    TryAgain,
+}
+
+/// SIGTERM, SIGINT and SIGHUP.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -20,14 +29,21 @@ impl Signals {
         })
     }
 
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.hang_up.recv() => Asked::TryAgain,
+        }
+    }
+
     /// Waits until the command is asked to end; gives the name of the signal.
     pub(super) async fn asked_to_end(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                biased;
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hang_up.recv() => {}
+            if let Asked::End(signal) = self.next().await {
+                return signal;
             }
         }
     }

@@ -1,6 +1,5 @@
 //! `airwrite smsc`: a simulated operator whose cards are those of a card file, each in a device of its own.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,15 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::relay::line;
 use super::signals::Signals;
 use super::{Outcome, cards, sample};
-use crate::card::{Owner, Profile};
-use crate::config::APPLET_PROFILE;
+use crate::card::{Dialect, Owner};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
-use crate::sim::{self, CardSpec, EsmeAccount, Preset, Report, SimConfig, SimHandle};
+use crate::sim::{
+    self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
+};
 use crate::world::{Rng, SeededRng, SystemClock, SystemRng};
 
 /// How often the report is written.
@@ -55,6 +57,12 @@ pub(super) struct Arguments {
     /// The number that the cards send to, and whose messages that ESME gets
     #[arg(long, value_name = "DIGITS", default_value = CardSpec::SHORT_CODE)]
     short_code: String,
+    /// Let `airwrite relay` speak to the cards here
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    relay: Option<SocketAddr>,
+    /// What goes wrong, and how often: a fault plan (config/sample/faults.toml is one)
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// Do not print the cards
     #[arg(long)]
     quiet: bool,
@@ -90,15 +98,19 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let mut signals = Signals::listen()?;
     let listen = arguments.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("{listen} (choose another --listen where the port is taken)"))?;
+    let listener = bind(listen, "--listen").await?;
+    let relay = match arguments.relay {
+        Some(relay) => Some(bind(relay, "--relay").await?),
+        None => None,
+    };
     let account = EsmeAccount {
         system_id: arguments.system_id.clone(),
         password: arguments.password.clone().into(),
         short_codes: vec![arguments.short_code.clone()],
     };
-    let config = SimConfig { accounts: vec![account], ..SimConfig::default() };
+    let faults = arguments.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
+    let operator = OperatorConfig { faults, ..OperatorConfig::default() };
+    let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
     let rng: Arc<dyn Rng> = match arguments.seed {
         Some(seed) => Arc::new(SeededRng::new(seed)),
         None => Arc::new(SystemRng),
@@ -106,6 +118,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let operator = sim::start(config, &specs, Arc::new(SystemClock), rng, Some(listener));
     for target in &targets {
         operator.provision(target.imsi, target.msisdn).await?;
+    }
+    // Dropped, and thereby ended, with everything else.
+    let mut relays = JoinSet::new();
+    if let Some(listener) = relay {
+        println!("cards for `airwrite relay --sim` on {}", listener.local_addr()?);
+        relays.spawn(line::serve(listener, operator.clone(), specs.iter().map(|spec| spec.imei).collect()));
     }
     if !arguments.quiet {
         print_cards(&specs);
@@ -136,9 +154,19 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} (choose another {option} where the port is taken)"))
+}
+
+fn read_faults(path: &Path) -> Result<FaultPlan> {
+    let named = || path.display().to_string();
+    FaultPlan::from_toml(&fs::read_to_string(path).with_context(named)?).with_context(named)
+}
+
 fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
-    let profile = Profile::from_toml(APPLET_PROFILE)?;
-    let profiles = BTreeMap::from([(profile.name.clone(), profile)]);
+    let profiles = sample::profiles()?;
     let owner: Owner = "default".parse()?;
     // What the operator's cards are called is the operator's business.
     let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Off };
@@ -154,6 +182,7 @@ fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
 
 /// The cards as they are personalised, in devices with the numbers 1, 2, ….
 pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>> {
+    let profiles = sample::profiles()?;
     let mut specs = Vec::new();
     for (row, number) in rows.iter().zip(1..) {
         let of_line = || format!("line {}", row.line);
@@ -163,6 +192,11 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
         let keys = keys.key_set().with_context(of_line)?;
         let mut spec = CardSpec::new(eid, iccid, sample::device_imei(number)?, keys);
         spec.preset = row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
+        spec.mo_dialect = match profiles.get(&row.profile).map(|profile| profile.mo.dialect) {
+            Some(Dialect::Plain) => MoDialect::PlainDer,
+            Some(Dialect::RawImei) => MoDialect::RawImei,
+            Some(Dialect::Secured) | None => MoDialect::Secured,
+        };
         short_code.clone_into(&mut spec.short_code);
         specs.push(spec);
     }

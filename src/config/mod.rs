@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::api::ApiConfig;
 use crate::api::webhook::{EndpointConfig, WebhookConfig};
+use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;
@@ -60,6 +60,8 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// Who is told of events.
     pub endpoints: Vec<EndpointConfig>,
+    /// Who is asked for the card of a device, one for each owner that wants it.
+    pub lookups: Vec<LookupConfig>,
 }
 
 /// `[vault]`
@@ -120,6 +122,8 @@ struct Raw {
     webhooks: WebhookConfig,
     #[serde(default)]
     webhook: Vec<EndpointConfig>,
+    #[serde(default)]
+    lookup: Vec<LookupConfig>,
 }
 
 impl Config {
@@ -160,6 +164,7 @@ impl Config {
             routes: raw.route,
             webhooks: raw.webhooks,
             endpoints: raw.webhook,
+            lookups: raw.lookup,
         };
         config.check(path)?;
         Ok(config)
@@ -181,6 +186,7 @@ impl Config {
         unique(path, "link.name", self.links.iter().map(|link| link.name.as_str()))?;
         unique(path, "route.name", self.routes.iter().map(|route| route.name.as_str()))?;
         unique(path, "webhook.name", self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))?;
+        unique(path, "lookup.owner", self.lookups.iter().map(|lookup| lookup.owner.as_str()))?;
         for route in &self.routes {
             if !self.links.iter().any(|link| link.name == route.link) {
                 let expected = format!("the name of a [[link]], route {:?} has {:?}", route.name, route.link);

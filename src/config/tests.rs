@@ -44,7 +44,11 @@ fn the_shipped_file_fits_the_simulated_operator() {
     assert_eq!((link.system_id.as_str(), link.password.expose_secret()), ("airwrite", "secret"));
     assert_eq!(link.source, SourceConfig { digits: "10690".to_owned(), ton: 3, npi: 0 });
     assert_eq!(config.routes[0].link, "smsc");
-    assert!(config.profiles.contains_key("airwrite-applet"));
+    assert!(
+        ["airwrite-applet", "airwrite-applet-plain", "airwrite-applet-raw"]
+            .into_iter()
+            .eq(config.profiles.keys())
+    );
     assert!(config.store.directory.ends_with("../airwrite.store"));
 }
 
@@ -71,19 +75,58 @@ fn the_shipped_file_shows_the_defaults() {
     assert_eq!(format!("{:?}", shipped.links[0]), format!("{shown:?}"));
 }
 
+/// The refusal of an unknown key lists the keys that there are.
+#[test]
+fn the_shipped_file_explains_every_key() {
+    let shipped = fs::read_to_string(shipped()).unwrap();
+    let tables = ["[store]", "[vault]", "[api]", "[log]", "[timers]", "[[link]]", "[[route]]", "[webhooks]"];
+    for table in [&[""], &tables[..], &["[[webhook]]", "[[lookup]]"]].concat() {
+        let text = match table {
+            "" => format!("nobody = 1\n{LEAST}"),
+            // These two stand in the least file as inline tables.
+            "[store]" => LEAST.replace("store = {", "store = { nobody = 1,"),
+            "[vault]" => LEAST.replace("vault = {", "vault = { nobody = 1,"),
+            table => format!("{LEAST}\n{table}\nnobody = 1\n"),
+        };
+        let error = load(&text).unwrap_err();
+        assert!(error.contains("unknown field `nobody`"), "{table}: {error}");
+        let keys: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(!keys.is_empty(), "{table}: {error}");
+        let section = shipped.split_once(&format!("{table}\n")).map_or(shipped.as_str(), |(_, after)| after);
+        for key in keys {
+            let explained = ["", "# "].iter().any(|comment| {
+                section.contains(&format!("\n{comment}{key} = "))
+                    || shipped.contains(&format!("\n{comment}[{key}]\n"))
+                    || shipped.contains(&format!("\n{comment}[[{key}]]\n"))
+            });
+            assert!(explained, "{table} {key} is not explained");
+        }
+    }
+}
+
 /// What the shipped file only shows in comments works too.
 #[test]
 fn the_shipped_examples_in_comments_load() {
     let shipped = fs::read_to_string(shipped()).unwrap();
-    let mut uncommented = shipped.replace("profiles/airwrite-applet.toml", "applet.toml");
-    for example in ["owner = ", "[[webhook]]", "name = \"orders\"", "url = ", "secret = ", "allow_private = "]
-    {
+    let profiles = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("config/profiles").join(name);
+    let mut uncommented = shipped.replace("profiles/", &format!("{}", profiles("").display()));
+    for example in [
+        "owner = ",
+        "[[webhook]]",
+        "[[lookup]]",
+        "name = \"orders\"",
+        "url = ",
+        "secret = ",
+        "allow_private = ",
+    ] {
         uncommented = uncommented.replace(&format!("\n# {example}"), &format!("\n{example}"));
     }
     let config = load(&uncommented).unwrap();
     let [endpoint] = config.endpoints.as_slice() else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.owner.as_str()), ("orders", "default"));
     assert!(!endpoint.allow_private);
+    let [lookup] = config.lookups.as_slice() else { panic!("one look-up") };
+    assert_eq!((lookup.owner.as_str(), lookup.url.as_str()), ("default", "https://business.example/cards"));
     assert_eq!(config.routes[0].owner.as_deref(), Some("default"));
 }
 
@@ -121,6 +164,9 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
     assert!(load(&format!("{LEAST}{link}{route}")).is_ok());
     let error = load(&format!("{LEAST}{link}{link}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: link.name: expected different names, \"a\" is there twice");
+    let lookup = "\n[[lookup]]\nowner = \"acme\"\nurl = \"https://a.example\"\nsecret = \"whsec_\"\n";
+    let error = load(&format!("{LEAST}{lookup}{lookup}")).unwrap_err();
+    assert_eq!(error, "airwrite.toml: lookup.owner: expected different names, \"acme\" is there twice");
     let error = load(&format!("{LEAST}{route}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: route.link: expected the name of a [[link]], route \"r\" has \"a\"");
     let error = load(&format!("{LEAST}{link}{route}prefix = \"+49\"\n")).unwrap_err();

@@ -4,9 +4,15 @@
 //! |---|---|
 //! | `stage` | everything that runs: SMSC with cards, gateway, HTTP API |
 //! | `platform` | the business platform: orders over HTTP, takes webhooks, checks their signatures |
+//! | `production` | the production line, where cards without preset are served on site |
 //! | `verdict` | what came of it, from both sides |
+//! | `faulty` | the same with everything going wrong |
+//! | `agreement` | what came of that, card by card |
 
+mod agreement;
+mod faulty;
 mod platform;
+mod production;
 mod stage;
 mod verdict;
 
@@ -18,9 +24,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::Outcome;
-use super::sample::sample;
-use platform::Platform;
-use stage::Stage;
+use super::sample::{Kinds, sample_of};
+use platform::{Order, Platform};
+use stage::{Stage, Terms};
 use verdict::Verdict;
 
 /// The demo fails when it takes longer.
@@ -29,12 +35,24 @@ const LIMIT: Duration = Duration::from_secs(55);
 /// One order in so many is placed before its card is powered on.
 const EARLY: usize = 3;
 
+/// Cards with preset that secure their messages, where nobody chose a number.
+const CARDS: u32 = 300;
+
 /// What the demo is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// How many cards to power on
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    cards: u32,
+    /// How many cards to power on that secure their messages [default: 300, with --faults 150]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    cards: Option<u32>,
+    /// How many more without a preset number, served on site
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    on_site: u32,
+    /// How many more with plain dialects, half of them DER, half of them the IMEI alone
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    plain: u32,
+    /// Let everything go wrong that config/sample/faults.toml names; takes two minutes
+    #[arg(long)]
+    faults: bool,
     /// Stay up afterwards and say what to try next
     #[arg(long)]
     keep: bool,
@@ -46,20 +64,38 @@ pub(super) struct Arguments {
     seed: u64,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Outcome {
-    let began = Instant::now();
-    let sample = sample(arguments.cards, arguments.seed)?;
-    let platform = Platform::start().await?;
-    let stage = Stage::start(&sample, arguments.seed, platform.endpoint()?).await?;
-    if !arguments.json {
-        eprintln!("SMSC on {}, HTTP API on {}, {} cards imported", stage.smsc, stage.api, arguments.cards);
+impl Arguments {
+    fn kinds(&self) -> Kinds {
+        let raw = self.plain / 2;
+        let secured = self.cards.unwrap_or(CARDS);
+        Kinds { secured, no_preset: self.on_site, plain: self.plain - raw, raw }
     }
-    let progress = Progress::new(arguments.cards, arguments.json);
+}
 
-    let early = (0..sample.cards.len()).filter(|index| index % EARLY == 0);
-    platform.order_all(&stage, &sample, early).await?;
-    stage.power_on_all().await?;
-    let in_time = platform.serve_customers(&stage, &sample, began + LIMIT, &progress).await?;
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    if arguments.faults {
+        return faulty::run(&arguments).await;
+    }
+    let began = Instant::now();
+    let kinds = arguments.kinds();
+    let sample = sample_of(kinds, arguments.seed)?;
+    let platform = Platform::start(production::records(&sample)?).await?;
+    let stage = Stage::start(&sample, Terms::calm(arguments.seed), &platform).await?;
+    if !arguments.json {
+        eprintln!("SMSC on {}, HTTP API on {}, {} cards imported", stage.smsc, stage.address, kinds.total());
+    }
+    let progress = Progress::new(kinds.total(), ["bound", "effective"], arguments.json);
+
+    let on_site = production::on_site(&sample);
+    let over_the_air: Vec<usize> = (0..sample.cards.len()).filter(|index| !on_site.contains(index)).collect();
+    let early = over_the_air.iter().filter(|index| **index % EARLY == 0);
+    let early = early.map(|index| Order::of(&sample, *index)).collect::<anyhow::Result<Vec<_>>>()?;
+    platform.order_all(&stage, early).await?;
+    let writes = production::order(&stage, &platform, &sample, &on_site).await?;
+    // Dropped, and thereby ended, with this function.
+    let _tools = production::serve(&stage, &writes, LIMIT).await?;
+    stage.power_on(&over_the_air).await?;
+    let in_time = platform.serve_customers(&stage, &sample, &over_the_air, began + LIMIT, &progress).await?;
     progress.finish();
 
     let verdict = Verdict::reach(&stage, &platform, &sample, began.elapsed(), in_time).await?;
@@ -78,13 +114,13 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 
 /// How far the demo is: bars on a terminal, a line now and then elsewhere.
 struct Progress {
-    bound: ProgressBar,
-    effective: ProgressBar,
+    bars: [(&'static str, ProgressBar); 2],
     lines: bool,
 }
 
 impl Progress {
-    fn new(cards: u32, json: bool) -> Self {
+    /// Two things are counted, up to the number of cards.
+    fn new(cards: u32, names: [&'static str; 2], json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target =
             if terminal && !json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -93,26 +129,28 @@ impl Progress {
             let style = ProgressStyle::with_template("{prefix:>10} {bar:40} {pos}/{len}");
             let bar = bars.add(ProgressBar::new(cards.into())).with_prefix(name);
             style.into_iter().for_each(|style| bar.set_style(style));
-            bar
+            (name, bar)
         };
-        Self { bound: bar("bound"), effective: bar("effective"), lines: !terminal && !json }
+        Self { bars: names.map(bar), lines: !terminal && !json }
     }
 
-    fn show(&self, bound: usize, effective: usize) {
-        self.bound.set_position(bound as u64);
-        self.effective.set_position(effective as u64);
+    fn show(&self, first: usize, second: usize) {
+        for ((_, bar), count) in self.bars.iter().zip([first, second]) {
+            bar.set_position(count as u64);
+        }
     }
 
     /// A line for those who have no terminal.
     fn line(&self) {
         if self.lines {
-            eprintln!("bound {:>5}   effective {:>5}", self.bound.position(), self.effective.position());
+            let [first, second] = &self.bars;
+            let (a, b) = (first.1.position(), second.1.position());
+            eprintln!("{} {a:>5}   {} {b:>5}", first.0, second.0);
         }
     }
 
     fn finish(&self) {
         self.line();
-        self.bound.finish();
-        self.effective.finish();
+        self.bars.iter().for_each(|(_, bar)| bar.finish());
     }
 }

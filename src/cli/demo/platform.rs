@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use axum::Router;
+use anyhow::{Context, Result};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
@@ -23,9 +23,11 @@ use tokio::time::Instant;
 
 use super::Progress;
 use super::stage::{Stage, owner};
+use crate::api::LookupConfig;
 use crate::api::webhook::EndpointConfig;
+use crate::cli::client::text;
 use crate::cli::sample::{Sample, device_imei};
-use crate::identity::Imei;
+use crate::identity::{Eid, Imei};
 use crate::world::{Rng, SystemRng};
 
 /// Orders that are placed at the same time.
@@ -37,12 +39,13 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Platform {
     address: SocketAddr,
     heard: Arc<Heard>,
-    http: reqwest::Client,
 }
 
 /// What the webhooks said.
 pub(super) struct Heard {
     secret: Vec<u8>,
+    /// Which card is in which device, for those that the production line recorded.
+    records: BTreeMap<Imei, Eid>,
     notes: Mutex<Notes>,
     news: Notify,
 }
@@ -51,6 +54,8 @@ pub(super) struct Heard {
 pub(super) struct Notes {
     /// Ids of the events, each once.
     pub(super) ids: BTreeSet<String>,
+    /// How many events of each type.
+    pub(super) types: BTreeMap<String, usize>,
     /// Requests whose signature was wrong.
     pub(super) badly_signed: usize,
     /// When each device was ordered, reported by its card, and opened.
@@ -62,17 +67,31 @@ pub(super) struct Notes {
 }
 
 impl Platform {
-    /// Listens for webhooks.
-    pub(super) async fn start() -> Result<Self> {
+    /// Listens for webhooks, and for look-ups of the cards in these devices.
+    pub(super) async fn start(records: BTreeMap<Imei, Eid>) -> Result<Self> {
         let mut secret = vec![0; 32];
         SystemRng.fill(&mut secret);
-        let heard = Arc::new(Heard { secret, notes: Mutex::default(), news: Notify::new() });
+        let heard = Arc::new(Heard { secret, records, notes: Mutex::default(), news: Notify::new() });
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for webhooks")?;
         let address = listener.local_addr()?;
-        let router = Router::new().route("/hook", post(take)).with_state(heard.clone());
+        let router = Router::new().route("/hook", post(take)).route("/cards", post(look_up));
+        let router = router.with_state(heard.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { address, heard, http })
+        Ok(Self { address, heard })
+    }
+
+    /// Where it says which card is in a device.
+    pub(super) fn lookup(&self) -> Result<LookupConfig> {
+        Ok(LookupConfig {
+            owner: owner()?,
+            url: format!("http://{}/cards", self.address),
+            secret: self.secret().into(),
+            allow_private: true,
+        })
+    }
+
+    fn secret(&self) -> String {
+        format!("whsec_{}", BASE64.encode(&self.heard.secret))
     }
 
     /// The endpoint as the gateway is told of it.
@@ -81,7 +100,7 @@ impl Platform {
             name: "demo".to_owned(),
             owner: owner()?,
             url: format!("http://{}/hook", self.address),
-            secret: format!("whsec_{}", BASE64.encode(&self.heard.secret)).into(),
+            secret: self.secret().into(),
             allow_private: true,
         })
     }
@@ -91,56 +110,44 @@ impl Platform {
         look(&mut self.heard.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Orders for these devices what the sample has for them.
+    /// Places these orders, several at a time; gives the ids of the writes, each with the order's place in the sample.
     pub(super) async fn order_all(
         &self,
         stage: &Stage,
-        sample: &Sample,
-        devices: impl Iterator<Item = usize>,
-    ) -> Result<()> {
+        orders: impl IntoIterator<Item = Order>,
+    ) -> Result<BTreeMap<usize, String>> {
         let room = Arc::new(Semaphore::new(ORDERS_AT_ONCE));
-        let mut orders = tokio::task::JoinSet::new();
-        for index in devices {
-            let imei = device_imei(u32::try_from(index)? + 1)?;
-            let target = sample.targets.get(index).context("each card has a target")?;
-            let request = self
-                .http
-                .post(format!("http://{}/v1/writes", stage.api))
-                .bearer_auth(stage.token.expose_secret())
-                .header("Idempotency-Key", format!("demo-{imei}"))
-                .json(&json!({
-                    "device": { "imei": imei },
-                    "subscription": { "imsi": target.imsi, "msisdn": target.msisdn },
-                }));
-            let room = room.clone();
+        let mut placing = tokio::task::JoinSet::new();
+        for Order { index, imei, body } in orders {
+            let (room, api) = (room.clone(), stage.api.clone());
             self.notes(|notes| notes.ordered.insert(imei, Instant::now()));
-            orders.spawn(async move {
+            placing.spawn(async move {
                 let _place = room.acquire_owned().await?;
-                let answer = request.send().await?;
-                let status = answer.status();
-                let body = answer.text().await?;
-                ensure!(status == StatusCode::ACCEPTED, "order for {imei}: {status} {body}");
-                Ok(())
+                let placed = api.post_once("/v1/writes", &format!("demo-{imei}"), &body).await;
+                let write = placed.with_context(|| format!("order for {imei}"))?;
+                anyhow::Ok((index, text(&write, "id")?.to_owned()))
             });
         }
-        while let Some(order) = orders.join_next().await {
-            order??;
+        let mut placed = BTreeMap::new();
+        while let Some(order) = placing.join_next().await {
+            let (index, write) = order??;
+            placed.insert(index, write);
         }
-        Ok(())
+        Ok(placed)
     }
 
-    /// Orders for every device as soon as its card has reported it, until all are effective; `false` where that took
-    /// too long.
+    /// Orders for every one of these devices as soon as its card has reported it, until `all` writes are effective;
+    /// `false` where that took too long.
     pub(super) async fn serve_customers(
         &self,
         stage: &Stage,
         sample: &Sample,
+        devices: &[usize],
         until: Instant,
         progress: &Progress,
     ) -> Result<bool> {
-        let indexes: BTreeMap<Imei, usize> = (0..sample.cards.len())
-            .map(|index| Ok((device_imei(u32::try_from(index)? + 1)?, index)))
-            .collect::<Result<_>>()?;
+        let indexes: BTreeMap<Imei, usize> =
+            devices.iter().map(|index| Ok((imei_of(*index)?, *index))).collect::<Result<_>>()?;
         let mut line_at = Instant::now() + LINE_EVERY;
         loop {
             let news = self.heard.news.notified();
@@ -161,12 +168,66 @@ impl Platform {
                 let wait = line_at.min(until);
                 let _ = tokio::time::timeout_at(wait, news).await;
             } else {
-                self.order_all(stage, sample, to_order.into_iter()).await?;
+                let orders = to_order.into_iter().map(|index| Order::of(sample, index));
+                self.order_all(stage, orders.collect::<Result<Vec<_>>>()?).await?;
             }
             if Instant::now() >= until {
                 return Ok(false);
             }
         }
+    }
+}
+
+/// An order to be placed.
+pub(super) struct Order {
+    /// The place of the card in the sample.
+    pub(super) index: usize,
+    /// The device.
+    pub(super) imei: Imei,
+    /// What the API is told.
+    pub(super) body: Value,
+}
+
+impl Order {
+    /// For the device of this card, what the sample has for it.
+    pub(super) fn of(sample: &Sample, index: usize) -> Result<Self> {
+        let imei = imei_of(index)?;
+        let target = sample.targets.get(index).context("each card has a target")?;
+        let body = json!({
+            "device": { "imei": imei },
+            "subscription": { "imsi": target.imsi, "msisdn": target.msisdn },
+        });
+        Ok(Self { index, imei, body })
+    }
+
+    /// The same for this device.
+    pub(super) fn in_device(mut self, imei: Imei) -> Self {
+        self.imei = imei;
+        self.body["device"]["imei"] = imei.to_string().into();
+        self
+    }
+
+    /// The same, naming the card.
+    pub(super) fn naming(mut self, eid: Eid) -> Self {
+        self.body["card"] = json!({ "eid": eid });
+        self
+    }
+}
+
+/// The device of the card in this place.
+pub(super) fn imei_of(index: usize) -> Result<Imei> {
+    device_imei(u32::try_from(index)? + 1)
+}
+
+/// Says which card is in a device, where the line's records know it.
+async fn look_up(State(heard): State<Arc<Heard>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some((_, request)) = verify(&heard.secret, &headers, &body) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    let imei = request["imei"].as_str().and_then(|imei| imei.parse::<Imei>().ok());
+    match imei.and_then(|imei| heard.records.get(&imei).copied()) {
+        Some(eid) => Json(json!({ "eid": eid })).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
@@ -181,6 +242,7 @@ async fn take(State(heard): State<Arc<Heard>>, headers: HeaderMap, body: Bytes) 
         return StatusCode::NO_CONTENT;
     }
     let kind = event["type"].as_str().unwrap_or_default().to_owned();
+    *notes.types.entry(kind.clone()).or_default() += 1;
     let imei = event["data"]["imei"].as_str().and_then(|imei| imei.parse::<Imei>().ok());
     if let Some(imei) = imei {
         let now = Instant::now();

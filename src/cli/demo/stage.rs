@@ -1,28 +1,32 @@
 //! Everything that runs in the demo, on free TCP ports.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::platform::Platform;
 use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
-use crate::api::{self, ApiConfig, ApiMetrics, ApiState, Scope};
-use crate::card::{Owner, Profile, Timers};
-use crate::cli::sample::Sample;
+use crate::api::{self, ApiConfig, ApiMetrics, ApiState, HttpLookup, Scope};
+use crate::card::{Owner, Timers};
+use crate::cli::client::Api;
+use crate::cli::relay::line;
+use crate::cli::sample::{self, Sample};
 use crate::cli::smsc::specs;
-use crate::config::APPLET_PROFILE;
 use crate::gateway::import::{Importer, import};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, RouteConfig, World};
 use crate::identity::EidChecksum;
 use crate::link::{LinkConfig, SourceConfig, TcpConnector};
-use crate::sim::{self, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle};
+use crate::sim::{
+    self, AppletTiming, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle,
+};
 use crate::store::{SledStore, Store, StoreConfig};
 use crate::vault::{MasterKey, SoftwareVault};
 use crate::world::{Clock, Rng, SeededRng, SystemClock, SystemRng};
@@ -33,35 +37,72 @@ const SYSTEM_ID: &str = "airwrite";
 /// Devices are powered on over this time.
 const POWER_ON: Duration = Duration::from_secs(4);
 
-/// A network in a hurry, so that nobody has to wait for STATUS commands.
-const LATENCIES: Latencies = Latencies {
-    attach_ms: 300,
-    attach_again_ms: 5_000,
-    mt_ms: 100,
-    mo_ms: 100,
-    restart_ms: 400,
-    status_ms: 2_000,
-};
+/// What the stage is set up with.
+pub(super) struct Terms {
+    /// What everything random in the simulated network follows from.
+    pub(super) seed: u64,
+    /// Latencies, message centre, faults.
+    pub(super) operator: OperatorConfig,
+    /// The waits of the cards' applet.
+    pub(super) applet: AppletTiming,
+    /// The waits of a write.
+    pub(super) timers: Timers,
+}
+
+impl Terms {
+    /// A network in a hurry, so that nobody has to wait for STATUS commands, and nothing that goes wrong.
+    pub(super) fn calm(seed: u64) -> Self {
+        let latencies = Latencies {
+            attach_ms: 300,
+            attach_again_ms: 5_000,
+            mt_ms: 100,
+            mo_ms: 100,
+            restart_ms: 400,
+            status_ms: 2_000,
+        };
+        let operator = OperatorConfig { latencies, ..OperatorConfig::default() };
+        // A card that only tells its IMEI reports no result; it is asked for it.
+        let timers = Timers { result_polls_s: vec![5, 10, 20], wake_s: 5, ..Timers::default() };
+        Self { seed, operator, applet: AppletTiming::default(), timers }
+    }
+}
 
 pub(super) struct Stage {
     pub(super) smsc: SocketAddr,
-    pub(super) api: SocketAddr,
+    /// Where the HTTP API is.
+    pub(super) address: SocketAddr,
+    /// The business platform's way to it.
+    pub(super) api: Api,
+    /// Where a relay reaches the cards.
+    pub(super) cards: SocketAddr,
     pub(super) sim: SimHandle,
     pub(super) gateway: Gateway,
-    pub(super) token: SecretString,
+    token: SecretString,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     sending: JoinHandle<()>,
-    cards: usize,
+    relays: JoinHandle<()>,
     store: TempDir,
 }
 
 impl Stage {
-    pub(super) async fn start(sample: &Sample, seed: u64, endpoint: EndpointConfig) -> Result<Self> {
+    pub(super) async fn start(sample: &Sample, terms: Terms, platform: &Platform) -> Result<Self> {
+        let endpoint = platform.endpoint()?;
         let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let password = random_text(&*rng);
-        let sim = start_operator(sample, seed, &password, clock.clone()).await?;
+        let mut specs = specs(&sample.cards, CardSpec::SHORT_CODE)?;
+        for spec in &mut specs {
+            spec.timing = terms.applet;
+        }
+        let sim = start_operator(&specs, &terms, &password, clock.clone()).await?;
+        for target in &sample.targets {
+            sim.provision(target.imsi, target.msisdn).await?;
+        }
         let smsc = sim.address().context("the simulated SMSC listens")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for relays")?;
+        let cards = listener.local_addr()?;
+        let devices = specs.iter().map(|spec| spec.imei).collect();
+        let relays = tokio::spawn(line::serve(listener, sim.clone(), devices));
 
         let directory = tempfile::tempdir().context("a directory for the store")?;
         let on_fatal = Arc::new(|error: &crate::store::StoreError| tracing::error!(%error, "store"));
@@ -78,15 +119,17 @@ impl Stage {
             api::create_key(&*store, &*clock, &*rng, owner()?, "demo", &Scope::all_but_admin()).await?;
 
         let connector = Arc::new(TcpConnector);
+        let lookup = HttpLookup::new(&[platform.lookup()?], EidChecksum::Reject, clock.clone(), rng.clone())?;
         let world = World {
             store: store.clone(),
             vault,
             clock: clock.clone(),
             rng: rng.clone(),
             connector,
-            lookup: None,
+            lookup: Some(Arc::new(lookup)),
         };
-        let gateway = Gateway::start(gateway_config(smsc, &password, &endpoint)?, world).await?;
+        let config = gateway_config(smsc, &password, &endpoint, terms.timers)?;
+        let gateway = Gateway::start(config, world).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the HTTP API")?;
         let address = listener.local_addr()?;
         let (stop, metrics) = (CancellationToken::new(), Arc::new(ApiMetrics::default()));
@@ -95,25 +138,39 @@ impl Stage {
         let sending = tokio::spawn(webhooks.clone().follow(gateway.clone()));
         let state = ApiState::new(gateway.clone(), &ApiConfig::default(), metrics).with_webhooks(webhooks);
         let serving = tokio::spawn(api::serve(listener, state, stop.clone()));
-        let cards = sample.cards.len();
-        Ok(Self { smsc, api: address, sim, gateway, token, stop, serving, sending, cards, store: directory })
+        let api = Api::new(&format!("http://{address}"), &token)?;
+        let store = directory;
+        Ok(Self { smsc, address, api, cards, sim, gateway, token, stop, serving, sending, relays, store })
     }
 
-    /// Powers the devices on, one after the other.
-    pub(super) async fn power_on_all(&self) -> Result<()> {
-        let pause = POWER_ON / u32::try_from(self.cards).unwrap_or(u32::MAX);
+    /// Powers these devices on, one after the other.
+    pub(super) async fn power_on(&self, devices: &[usize]) -> Result<()> {
+        let pause = POWER_ON / u32::try_from(devices.len().max(1)).unwrap_or(u32::MAX);
         let mut next = tokio::time::Instant::now();
-        for index in 0..self.cards {
-            self.sim.power_on([index]).await?;
+        for device in devices {
+            self.sim.power_on([*device]).await?;
             next += pause;
             tokio::time::sleep_until(next).await;
         }
         Ok(())
     }
 
+    /// Every write, as the HTTP API shows it.
+    pub(super) async fn all_writes(&self) -> Result<Vec<Value>> {
+        let (mut writes, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.api.get(&format!("/v1/writes?limit=100{cursor}")).await?;
+            writes.append(page["items"].as_array_mut().context("a list of writes")?);
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(writes),
+            }
+        }
+    }
+
     /// What somebody who stays can try.
     pub(super) fn describe(&self, sample: &Sample) {
-        let (api, token) = (self.api, self.token.expose_secret());
+        let (api, token) = (self.address, self.token.expose_secret());
         let eid =
             sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
         println!("\nStill running; Ctrl-C ends it. Try:\n");
@@ -131,47 +188,50 @@ impl Stage {
         let _ = self.serving.await;
         let _ = self.sending.await;
         self.gateway.shutdown(Duration::from_secs(5)).await;
+        self.relays.abort();
         self.sim.stop().await;
     }
 }
 
 async fn start_operator(
-    sample: &Sample,
-    seed: u64,
+    specs: &[CardSpec],
+    terms: &Terms,
     password: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<SimHandle> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the simulated SMSC")?;
-    let specs = specs(&sample.cards, CardSpec::SHORT_CODE)?;
     let account = EsmeAccount {
         system_id: SYSTEM_ID.to_owned(),
         password: password.to_owned().into(),
         short_codes: vec![CardSpec::SHORT_CODE.to_owned()],
     };
-    let operator = OperatorConfig { latencies: LATENCIES, ..OperatorConfig::default() };
+    let operator = terms.operator.clone();
     let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
-    let sim = sim::start(config, &specs, clock, Arc::new(SeededRng::new(seed)), Some(listener));
-    for target in &sample.targets {
-        sim.provision(target.imsi, target.msisdn).await?;
-    }
-    Ok(sim)
+    Ok(sim::start(config, specs, clock, Arc::new(SeededRng::new(terms.seed)), Some(listener)))
 }
 
-fn gateway_config(smsc: SocketAddr, password: &str, endpoint: &EndpointConfig) -> Result<GatewayConfig> {
+fn gateway_config(
+    smsc: SocketAddr,
+    password: &str,
+    endpoint: &EndpointConfig,
+    timers: Timers,
+) -> Result<GatewayConfig> {
     let link = LinkConfig {
         name: "smsc".to_owned(),
         address: smsc.to_string(),
         system_id: SYSTEM_ID.to_owned(),
         password: password.to_owned().into(),
         source: SourceConfig { digits: CardSpec::SHORT_CODE.to_owned(), ..SourceConfig::default() },
+        response_timeout_ms: 8_000,
+        reconnect_first_ms: 100,
+        reconnect_max_ms: 1_000,
         ..LinkConfig::default()
     };
     let all =
         RouteConfig { name: "all".to_owned(), owner: None, prefix: String::new(), link: link.name.clone() };
-    let profile = Profile::from_toml(APPLET_PROFILE)?;
     Ok(GatewayConfig {
-        profiles: BTreeMap::from([(profile.name.clone(), profile)]),
-        timers: Timers::default(),
+        profiles: sample::profiles()?,
+        timers,
         links: vec![link],
         routes: vec![all],
         endpoints: vec![EndpointRef { name: endpoint.name.clone(), owner: endpoint.owner.clone() }],

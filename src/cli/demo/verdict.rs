@@ -1,16 +1,16 @@
 //! What came of the demo: what the gateway says, held against what the cards hold.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use secrecy::ExposeSecret;
+use anyhow::Result;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::platform::Platform;
+use super::platform::{Platform, imei_of};
+use super::production::on_site;
 use super::stage::Stage;
-use crate::cli::sample::{Sample, device_imei};
+use crate::cli::sample::{Kind, Sample};
 use crate::store::{KeyText, Scan, keys};
 
 /// How long the last webhooks and acknowledgements may take.
@@ -21,6 +21,8 @@ pub(super) struct Verdict {
     cards: usize,
     bound: usize,
     effective: usize,
+    /// The same by kind of card, each with how many there are.
+    kinds: Vec<(&'static str, usize, usize)>,
     /// Cards whose EF.IMSI holds what was ordered and that are attached with it.
     cards_agree: usize,
     resent: u64,
@@ -46,15 +48,20 @@ impl Verdict {
         in_time: bool,
     ) -> Result<Self> {
         let webhooks_left = wait_for_webhooks(stage).await?;
-        let writes = all_writes(stage).await?;
+        let writes = stage.all_writes().await?;
         let report = stage.sim.snapshot().await?;
         let mut differences = Vec::new();
         let (mut effective, mut cards_agree, mut faults) = (0, 0, 0);
+        let mut kinds: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
         for (index, (target, card)) in sample.targets.iter().zip(&report.cards).enumerate() {
-            let imei = device_imei(u32::try_from(index)? + 1)?;
+            let imei = imei_of(index)?;
             let write = writes.iter().find(|write| write["device"]["imei"] == imei.to_string().as_str());
             let state = write.and_then(|write| write["state"].as_str()).unwrap_or("not ordered");
             let agrees = card.card.ef_imsi == Some(target.imsi) && card.attached == Some(target.imsi);
+            let kind = sample.cards.get(index).map_or(Kind::Secured, Kind::of);
+            let (of_kind, all) = kinds.entry(kind).or_default();
+            *all += 1;
+            *of_kind += usize::from(state == "effective");
             effective += usize::from(state == "effective");
             cards_agree += usize::from(agrees);
             faults += card.card.cntr_conflicts.len();
@@ -68,10 +75,12 @@ impl Verdict {
             }
         }
         differences.truncate(10);
+        let on_site = on_site(sample).into_iter().map(imei_of).collect::<Result<Vec<_>>>()?;
         let (mut waits, bound, delivered, badly_signed, two_ends) = platform.notes(|notes| {
             let waits: Vec<Duration> = notes
                 .effective
                 .iter()
+                .filter(|(imei, _)| !on_site.contains(imei))
                 .filter_map(|(imei, at)| {
                     let begun = (*notes.ordered.get(imei)?).max(*notes.bound.get(imei)?);
                     Some(at.saturating_duration_since(begun))
@@ -85,6 +94,7 @@ impl Verdict {
             cards: sample.cards.len(),
             bound,
             effective,
+            kinds: kinds.into_iter().map(|(kind, (effective, all))| (name(kind), effective, all)).collect(),
             cards_agree,
             resent: writes.iter().filter_map(|write| write["resent"].as_u64()).sum(),
             webhooks_delivered: delivered,
@@ -112,9 +122,9 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |count: usize| format!("{count} of {}", self.cards);
-        let rows = [
-            ("bound", of(self.bound)),
-            ("effective", of(self.effective)),
+        let mut rows = vec![("bound", of(self.bound)), ("effective", of(self.effective))];
+        rows.extend(self.kinds.iter().map(|(name, effective, all)| (*name, format!("{effective} of {all}"))));
+        rows.extend([
             ("cards hold what was ordered", of(self.cards_agree)),
             ("resent packets", self.resent.to_string()),
             ("webhooks delivered", format!("{} ({} left)", self.webhooks_delivered, self.webhooks_left)),
@@ -122,18 +132,28 @@ impl fmt::Display for Verdict {
             ("order to effective, p50", format!("{:.2} s", self.p50_ms as f64 / 1000.0)),
             ("order to effective, p99", format!("{:.2} s", self.p99_ms as f64 / 1000.0)),
             ("whole run", format!("{:.1} s", self.seconds)),
-        ];
+        ]);
         writeln!(f)?;
         for (name, value) in rows {
             writeln!(f, "  {name:<30} {value}")?;
         }
-        writeln!(f, "  (an order placed before its card reported counts from the report)\n")?;
+        writeln!(f, "  (over the air; an order placed before its card reported counts from the report)\n")?;
         for difference in &self.differences {
             writeln!(f, "  {difference}")?;
         }
         let verdict =
             if self.good() { "All orders are effective, and every card proves it." } else { "FAILED" };
         writeln!(f, "{verdict}")
+    }
+}
+
+/// How the cards of a kind are served, indented under the sum.
+const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Secured => "  over the air",
+        Kind::NoPreset => "  on site, through relay",
+        Kind::Plain => "  over the air, plain DER",
+        Kind::Raw => "  over the air, raw IMEI",
     }
 }
 
@@ -153,25 +173,5 @@ async fn wait_for_webhooks(stage: &Stage) -> Result<usize> {
             return Ok(left);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Every write, as the HTTP API shows it.
-async fn all_writes(stage: &Stage) -> Result<Vec<Value>> {
-    let http = reqwest::Client::new();
-    let (mut writes, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let mut url = format!("http://{}/v1/writes?limit=100", stage.api);
-        if let Some(cursor) = &cursor {
-            url = format!("{url}&cursor={cursor}");
-        }
-        let request = http.get(url).bearer_auth(stage.token.expose_secret());
-        let mut page: Value = request.send().await?.error_for_status()?.json().await?;
-        let items = page["items"].as_array_mut().context("a list of writes")?;
-        writes.append(items);
-        cursor = page["next"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(writes);
-        }
     }
 }
