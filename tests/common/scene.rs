@@ -147,7 +147,7 @@ pub(crate) struct Scene {
     terms: Terms,
 }
 
-/// What every start of the gateway is told.
+/// What the gateway is started with, each time.
 struct Terms {
     timers: Timers,
     profile: Profile,
