@@ -31,6 +31,8 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
         schema::EndpointId,
         schema::Imei,
         schema::KeyId,
+        schema::Place,
+        schema::StrayPlace,
         schema::WriteId,
         schema::WriteState,
     )),

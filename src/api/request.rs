@@ -211,6 +211,20 @@ impl Parameters {
     }
 }
 
+/// A place in a list that is ordered by numbers: at most 19 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place(pub(super) u64);
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=19).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+        // Nineteen digits are always fewer than 2^64.
+        fits.then(|| text.parse().ok()).flatten().map(Self).ok_or("expected 1 to 19 digits")
+    }
+}
+
 /// That there is nothing behind the `?`.
 #[derive(Debug)]
 pub(super) struct NoParameters;

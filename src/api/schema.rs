@@ -34,6 +34,11 @@ texts! {
     KeyId: "^key_[0-9A-Fa-f]{16}$", "key_0123456789abcdef";
     /// Id of an endpoint.
     EndpointId: "^[A-Za-z0-9._-]{1,64}$", "end_0123456789abcdef";
+    /// A place in a list.
+    Place: "^[0-9]{1,19}$", "1855425871872000017";
+    /// A place in the list of stray messages.
+    StrayPlace: "^0e([2-7][0-9a-f])+00[0-9a-f]{32}$",
+        "0e34343737000000019a0b1c2d3e0123456789abcdef";
     /// A card by its id, EID or ICCID.
     CardRef: "^(crd_[0-9A-Fa-f]{32}|eid:[0-9]{32}|iccid:[0-9]{6}[0-9A-Fa-f]{11,13}[0-9A-Ea-e])$",
         "eid:89034011560010000000000000000121";

@@ -69,6 +69,7 @@ async fn keys_are_made_listed_and_revoked_by_their_owner() {
         (json!({"name": "", "scopes": ["admin"]}), "name"),
         (json!({"name": "x", "scopes": []}), "scopes"),
         (json!({"name": "x", "scopes": ["orders"]}), "scopes[0]"),
+        (json!({"name": "x", "scopes": ["admin", "admin"]}), "scopes"),
         (json!({"name": "x"}), "scopes"),
         (json!({"name": "x", "scopes": ["admin"], "owner": "umbrella"}), "owner"),
     ] {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use airwrite::api::openapi_document;
 use serde_json::Value;
 
+use crate::platform::Platform;
+
 fn document() -> Value {
     serde_json::from_str(&openapi_document()).unwrap()
 }
@@ -94,4 +96,26 @@ fn every_operation_says_what_it_needs_and_answers() {
         }
     }
     assert!(ids.len() > 30, "{ids:?}");
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_served_and_need_nothing_else() {
+    let platform = Platform::start().await;
+    let get = async |path: &str| {
+        let response = reqwest::get(format!("{}{path}", platform.base)).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (content_type, response.text().await.unwrap())
+    };
+    assert_eq!(get("/openapi.json").await, ("application/json".to_owned(), openapi_document()));
+    for (path, content_type) in
+        [("/docs", "text/html"), ("/docs/docs.js", "text/javascript"), ("/docs/docs.css", "text/css")]
+    {
+        let (found, text) = get(path).await;
+        assert!(found.starts_with(content_type), "{path}: {found}");
+        assert!(text.len() > 500, "{path}");
+        for elsewhere in ["http:", "https:", "//cdn", "@import", "url("] {
+            assert!(!text.contains(elsewhere), "{path} takes something from elsewhere: {elsewhere}");
+        }
+    }
 }

@@ -58,6 +58,12 @@ function typeOf(schema) {
   return [types.join(" or ")];
 }
 
+/** What is said of a member; where it may be null, its choice says it. */
+function meaningOf(member) {
+  const said = [member, ...(member.oneOf || member.anyOf || [])].map((part) => part.description);
+  return prose(said.find(Boolean));
+}
+
 /** What a value may be, beyond its type. */
 function limitsOf(schema) {
   const limits = [];
@@ -120,7 +126,7 @@ function memberTable(spec, schema) {
   const rows = Object.entries(properties).map(([name, member]) => [
     [element("code", {}, name), required.includes(name) ? "" : element("span", { class: "faint" }, " optional")],
     typeOf(member),
-    [...prose(member.description), element("span", { class: "faint" }, ...limitsOf(member))],
+    [...meaningOf(member), element("span", { class: "faint" }, ...limitsOf(member))],
   ]);
   return rows.length ? table(["Member", "Type", "Meaning"], rows) : null;
 }

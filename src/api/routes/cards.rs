@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::api::auth::{Caller, ReadsCards, WritesCards};
 use crate::api::problem::{Kind, LineError, Problem};
-use crate::api::request::{CSV_OCTETS_MAX, CsvBody, JsonBody, Named, NoParameters, Parameters};
+use crate::api::request::{CSV_OCTETS_MAX, CsvBody, JsonBody, Named, NoParameters, Parameters, Place};
 use crate::api::schema;
 use crate::api::server::ApiState;
 use crate::api::view::{CardView, PageView, TimelineView};
@@ -96,7 +96,7 @@ async fn show(
     tag = "cards",
     params(
         ("card" = schema::CardRef, Path, description = "The card."),
-        ("cursor" = Option<u64>, Query, description = "Where the page begins: the `next` of an earlier one."),
+        ("cursor" = Option<schema::Place>, Query, description = "Where the page begins: the `next` of an earlier one."),
         ("limit" = Option<u32>, Query, description = "Most entries of the page [50].", minimum = 1, maximum = 200),
     ),
     responses(
@@ -111,7 +111,7 @@ async fn timeline(
     Named(card): Named<CardRef>,
     mut parameters: Parameters,
 ) -> Result<Json<PageView<TimelineView>>, Problem> {
-    let after: Option<u64> = parameters.cursor()?;
+    let after = parameters.cursor()?.map(|Place(seq)| seq);
     let limit = parameters.limit()?;
     parameters.end()?;
     let page = state.gateway().timeline(&caller.owner, &card, after.unwrap_or(0), limit).await?;

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::api::auth::{Administers, Caller};
 use crate::api::problem::{Kind, Problem};
-use crate::api::request::{JsonBody, Named, NoParameters, Parameters};
+use crate::api::request::{JsonBody, Named, NoParameters, Parameters, Place};
 use crate::api::schema;
 use crate::api::server::ApiState;
 use crate::api::time::Timestamp;
@@ -100,10 +100,19 @@ struct NewEndpointView {
 #[serde(deny_unknown_fields)]
 struct EndpointBody {
     /// The URL that events are posted to: http or https, without user and password, at a public address.
-    #[schema(max_length = 2048, pattern = "^https?://", example = "https://example.net/hooks")]
+    #[schema(
+        max_length = 2048,
+        pattern = r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!-~]*)?$",
+        example = "https://example.net/hooks"
+    )]
     url: String,
     /// What people call it: no control characters.
-    #[schema(min_length = 1, max_length = 64, example = "warehouse")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "warehouse"
+    )]
     name: String,
     /// The signing key, `whsec_` and the base64 of 24 to 64 octets. Where it is left out, one is made.
     #[serde(default, deserialize_with = "secret")]
@@ -323,7 +332,7 @@ impl From<&Failure> for FailureView {
     tag = "endpoints",
     params(
         ("id" = schema::EndpointId, Path, description = "The endpoint."),
-        ("cursor" = Option<u64>, Query, description = "Where the page begins: the `next` of an earlier one."),
+        ("cursor" = Option<schema::Place>, Query, description = "Where the page begins: the `next` of an earlier one."),
         ("limit" = Option<u32>, Query, description = "Most entries of the page [50].", minimum = 1, maximum = 200),
     ),
     responses(
@@ -338,7 +347,7 @@ async fn failures(
     Named(EndpointId(id)): Named<EndpointId>,
     mut parameters: Parameters,
 ) -> Result<Json<PageView<FailureView>>, Problem> {
-    let after: Option<u64> = parameters.cursor()?;
+    let after = parameters.cursor()?.map(|Place(seq)| seq);
     let limit = parameters.limit()?;
     parameters.end()?;
     if !known(&state, &caller.owner, &id).await? {

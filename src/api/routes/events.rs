@@ -22,7 +22,8 @@ use utoipa_axum::routes;
 
 use crate::api::auth::{Caller, ReadsEvents};
 use crate::api::problem::{Kind, Problem};
-use crate::api::request::{NoParameters, header_text};
+use crate::api::request::{NoParameters, Place, header_text};
+use crate::api::schema;
 use crate::api::server::ApiState;
 use crate::api::webhook::Event;
 use crate::card::Owner;
@@ -58,8 +59,7 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
     operation_id = "stream_events",
     tag = "events",
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received.",
-            pattern = "^[0-9]{1,19}$"),
+        ("Last-Event-ID" = Option<schema::Place>, Header, description = "The id of the last event that was received."),
     ),
     responses(
         (status = 200, description = "Events, for as long as the connection lasts.", body = String,
@@ -74,9 +74,9 @@ async fn stream(
     _: NoParameters,
 ) -> Result<Response, Problem> {
     let last = header_text(&headers, "last-event-id", 19)?;
-    let last: Option<u64> = last
-        .map(|text| text.parse().map_err(|_| Problem::invalid("last-event-id", "the id of an event")))
-        .transpose()?;
+    let last =
+        last.map(|text| text.parse().map_err(|_| Problem::invalid("last-event-id", "the id of an event")));
+    let last = last.transpose()?.map(|Place(place)| place);
     let room = state
         .event_stream()
         .ok_or_else(|| Problem::new(Kind::Busy, "As many event streams as may be are open."))?;

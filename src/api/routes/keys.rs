@@ -77,11 +77,16 @@ struct NewKeyView {
 #[serde(deny_unknown_fields)]
 struct KeyBody {
     /// What people call it: no control characters.
-    #[schema(min_length = 1, max_length = 64, example = "warehouse")]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$",
+        example = "warehouse"
+    )]
     name: String,
-    /// What it may do.
-    #[schema(min_items = 1)]
-    scopes: BTreeSet<Scope>,
+    /// What it may do, each once.
+    #[schema(value_type = BTreeSet<Scope>, min_items = 1)]
+    scopes: Vec<Scope>,
 }
 
 /// List API keys
@@ -126,7 +131,11 @@ async fn create(
 ) -> Result<(StatusCode, Json<NewKeyView>), Problem> {
     let gateway = state.gateway();
     let store = &**gateway.store();
-    let KeyBody { name, scopes } = body.value;
+    let KeyBody { name, scopes: named } = body.value;
+    let scopes: BTreeSet<Scope> = named.iter().copied().collect();
+    if scopes.len() < named.len() {
+        return Err(Problem::invalid("scopes", "each scope once"));
+    }
     let keys = list_keys(store).await.map_err(problem)?;
     if keys.iter().filter(|key| key.owner == caller.owner && !key.revoked).count() >= KEYS_MAX {
         let detail = format!("There are {KEYS_MAX} keys that are valid; revoke one first.");

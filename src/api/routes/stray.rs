@@ -62,8 +62,7 @@ impl From<&Stray> for StrayView {
     operation_id = "list_stray",
     tag = "operations",
     params(
-        ("cursor" = Option<String>, Query, description = "Where the page begins: the `next` of an earlier one.",
-            pattern = "^([0-9a-f]{2})+$"),
+        ("cursor" = Option<schema::StrayPlace>, Query, description = "Where the page begins: the `next` of an earlier one."),
         ("limit" = Option<u32>, Query, description = "Most entries of the page [50].", minimum = 1, maximum = 200),
     ),
     responses((status = 200, description = "A page of messages.", body = PageView<StrayView>)),

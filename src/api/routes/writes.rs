@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::api::auth::{Caller, ReadsOrders, WritesOrders};
 use crate::api::problem::{Kind, Problem};
-use crate::api::request::{JsonBody, Named, NoParameters, Parameters, header_text};
+use crate::api::request::{JsonBody, Named, NoParameters, Parameters, Place, header_text};
 use crate::api::schema;
 use crate::api::server::ApiState;
 use crate::api::time::Timestamp;
@@ -54,7 +54,11 @@ pub(super) fn router() -> OpenApiRouter<ApiState> {
 
 /// An order to open a card.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = Order)]
+#[schema(as = Order, example = json!({
+    "device": {"imei": "357805023984942"},
+    "subscription": {"imsi": "001010123456789", "msisdn": "447797704848"},
+    "client_order_id": "order-4711",
+}))]
 #[serde(deny_unknown_fields)]
 pub struct OrderBody {
     /// The device whose card is to be opened.
@@ -388,7 +392,7 @@ pub(super) fn unknown_write(id: WriteId) -> Problem {
     tag = "writes",
     params(
         ("id" = schema::WriteId, Path, description = "The write."),
-        ("cursor" = Option<u64>, Query, description = "Where the page begins: the `next` of an earlier one."),
+        ("cursor" = Option<schema::Place>, Query, description = "Where the page begins: the `next` of an earlier one."),
         ("limit" = Option<u32>, Query, description = "Most entries of the page [50].", minimum = 1, maximum = 200),
     ),
     responses(
@@ -403,7 +407,7 @@ async fn timeline(
     Named(id): Named<WriteId>,
     mut parameters: Parameters,
 ) -> Result<Json<PageView<TimelineView>>, Problem> {
-    let cursor: Option<u64> = parameters.cursor()?;
+    let cursor = parameters.cursor()?.map(|Place(seq)| seq);
     let limit = parameters.limit()?;
     parameters.end()?;
     let gateway = state.gateway();
