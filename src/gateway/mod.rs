@@ -165,6 +165,8 @@ struct Inner {
     told: strays::Told,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
+    /// Cancelled: what is not done by now is answered "again".
+    overdue: CancellationToken,
     /// Cancelled: nothing sends jobs to the shards any more.
     idle: CancellationToken,
     /// Cancelled: every task is dropped where it stands.
@@ -210,6 +212,7 @@ impl Gateway {
             outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
             closing: CancellationToken::new(),
+            overdue: CancellationToken::new(),
             idle: CancellationToken::new(),
             killed,
             work: TaskTracker::new(),
@@ -246,6 +249,7 @@ impl Gateway {
         inner.work.close();
         inner.shard_tasks.close();
         let in_time = tokio::time::timeout(grace, inner.work.wait()).await.is_ok();
+        inner.overdue.cancel();
         for link in inner.links.values() {
             let _ = tokio::time::timeout(grace, link.close()).await;
         }
