@@ -168,7 +168,7 @@ impl Gateway {
             return Err(ResponsesError::Form { index });
         }
         let write = self.write(owner, id).await?.ok_or(ResponsesError::NotFound)?;
-        let exported = write.bearer == Some(Bearer::Relay) && write.cntr.is_some();
+        let exported = write.reaches_by() == Some(Bearer::Relay) && write.cntr.is_some();
         let Some(card) = write.card.filter(|_| exported) else { return Err(ResponsesError::NotExported) };
         let read = self.0.world.store.get_one(keys::card_keys(card)).await?;
         let card_keys = read.value.unwrap_or_default();

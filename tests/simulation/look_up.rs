@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airwrite::card::{BindingPolicy, End, Hold, Owner, WriteState};
-use airwrite::gateway::{CardLookup, CardRef, DecisionError, LookupError, RetryError, SupplyError};
+use airwrite::gateway::{CardLookup, CardRef, DecisionError, LookupError, NewOrder, RetryError, SupplyError};
 use airwrite::identity::Imei;
 use airwrite::link::BoxFuture;
 use airwrite::ota::Spi1;
@@ -143,6 +143,22 @@ async fn an_ended_write_is_ordered_again_and_a_card_is_asked() {
     assert_eq!(scene.report().await.cards[0].card.mt_packets, packets + 1);
     assert_eq!(scene.card(0).await.outstanding, None, "answered");
     sound(&scene, &[first, second.id]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_keeps_the_bearer_that_was_ordered() {
+    use airwrite::card::Bearer;
+    let scene = Scene::with(Setup { kinds: &[Kind::OnSite], ..Setup::new(1, 237) }).await;
+    for ordered in [None, Some(Bearer::Sms)] {
+        let order = NewOrder { bearer: ordered, card: Some(scene.card_ref(0)), ..scene.new_order(0, 0) };
+        let first = scene.place(order, None).await.unwrap().write.id;
+        let begun = scene.write(first).await;
+        assert_eq!((begun.bearer, begun.decided), (ordered, Some(ordered.unwrap_or(Bearer::Relay))));
+        assert_eq!(scene.cancel(first).await.unwrap().state, CANCELLED);
+        let again = scene.gateway.retry(&Scene::owner(), first, None).await.unwrap().write;
+        assert_eq!(again.bearer, ordered, "resolved anew where nothing was ordered");
+        assert_eq!(scene.cancel(again.id).await.unwrap().state, CANCELLED);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -35,7 +35,7 @@ async fn r13_r19_a_card_without_preset_is_written_on_site_and_effective_by_its_o
     tokio::time::sleep(MINUTE).await;
     let export = scene.export(write).await;
     let exported = scene.write(write).await;
-    assert_eq!((exported.state, exported.bearer), (WriteState::OnSite, Some(Bearer::Relay)));
+    assert_eq!((exported.state, exported.reaches_by()), (WriteState::OnSite, Some(Bearer::Relay)));
     assert_eq!(
         export.parts[0].at,
         format!(

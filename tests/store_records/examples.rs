@@ -266,6 +266,7 @@ pub(crate) fn full_write() -> Write {
         retry_of: None,
         imei_verified: None,
         profile: None,
+        decided: None,
     }
 }
 
@@ -294,6 +295,7 @@ pub(crate) fn minimal_write() -> Write {
         retry_of: None,
         imei_verified: None,
         profile: None,
+        decided: None,
     }
 }
 
@@ -500,6 +502,10 @@ pub(crate) fn retried_write() -> Write {
 
 pub(crate) fn write_over_the_air() -> Write {
     Write { bearer: Some(Bearer::Sms), imei_verified: Some(true), ..minimal_write() }
+}
+
+pub(crate) fn write_as_ordered() -> Write {
+    Write { bearer: None, decided: Some(Bearer::Sms), ..minimal_write() }
 }
 
 pub(crate) fn exported_parts() -> SealedParts {

@@ -261,9 +261,9 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let times = any::<(u64, u64, u64, Option<u64>, Option<u64>)>();
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
-    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"));
+    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"), of(bearer()));
     (order, times, standing, numbers, origin).prop_map(|(order, times, standing, numbers, origin)| {
-        let (bearer, retry_of, imei_verified, profile) = origin;
+        let (bearer, retry_of, imei_verified, profile, decided) = origin;
         let (id, owner, imei, target, client_order_id) = order;
         let (created, updated, deadline, written_at, ended_at) = times;
         let (state, reason, hold, card) = standing;
@@ -292,6 +292,7 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
             retry_of,
             imei_verified,
             profile,
+            decided,
         }
     })
 }

@@ -6,7 +6,7 @@ mod generate;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-use airwrite::card::{Card, Counter, Order};
+use airwrite::card::{Bearer, Card, Counter, Order};
 use airwrite::store::records::*;
 use airwrite::store::{Guarded, VALUE_OCTETS_MAX};
 use examples::*;
@@ -73,6 +73,11 @@ fn bodies_of_version_2_decode_for_ever() {
     check_golden_files(v2, "outbox", [("failed", &failed_outbox())], encode_outbox, decode_outbox);
     let endpoints = [("full", &full_endpoint()), ("minimal", &minimal_endpoint())];
     check_golden_files(v2, "endpoint", endpoints, encode_endpoint, decode_endpoint);
+}
+
+#[test]
+fn bodies_of_version_3_decode_for_ever() {
+    check_golden_files("v3", "write", [("as_ordered", &write_as_ordered())], encode_write, decode_write);
 }
 
 fn matches_golden_files<T: PartialEq + Debug>(
@@ -241,6 +246,9 @@ fn a_write_gives_its_order() {
         bearer: None,
     };
     assert_eq!(write.order(), order);
+    // What is decided later stands beside what was ordered.
+    let begun = Write { decided: Some(Bearer::Sms), ..write };
+    assert_eq!((begun.order(), begun.reaches_by()), (order, Some(Bearer::Sms)));
 }
 
 proptest! {
