@@ -17,6 +17,7 @@ const ROWS: &[Row] = &[
         given: &[Does::Bind],
         does: &[Does::Wait(61), Does::Again],
         answers: &["ESME_ROK", "binding response again"],
+        events: &["binding.repeated"],
         ..ROW
     },
     Row {

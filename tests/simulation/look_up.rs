@@ -162,6 +162,31 @@ async fn a_retry_keeps_the_bearer_that_was_ordered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_for_which_its_card_has_no_room_is_taken_when_there_is() {
+    let scene = Scene::with(Setup { kinds: &[Kind::OnSite], targets: 12, ..Setup::new(2, 238) }).await;
+    let mut writes = vec![scene.order_naming_card(0).await];
+    for target in 1..9 {
+        writes.push(scene.order_for(0, target).await);
+    }
+    // Another device, whose order waits, gets the same card.
+    let waiting = scene.order_for(1, 9).await;
+    let supplied = scene.gateway.supply_binding(&Scene::owner(), scene.imei(1), scene.card_ref(0)).await;
+    assert_eq!(supplied.unwrap().waiting, [waiting]);
+    assert_eq!((scene.write(waiting).await.state, scene.count("card.hint").await), (WriteState::Waiting, 1));
+    tokio::time::sleep(HOUR).await;
+    assert_eq!((scene.write(waiting).await.state, scene.count("card.hint").await), (WriteState::Waiting, 1));
+    assert_eq!(scene.cancel(writes[4]).await.unwrap().state, CANCELLED);
+    scene.until(&[waiting], 11 * MINUTE, |state| state == WriteState::Queued).await;
+    assert_eq!(scene.cancel(writes[5]).await.unwrap().state, CANCELLED);
+    tokio::time::sleep(HOUR).await;
+    let of_waiting = |(key, value): &(airwrite::store::Key, bytes::Bytes)| {
+        keys::Timer::parse(key).unwrap().id == waiting.octets() && value.ends_with(b"l")
+    };
+    let timers = entries(&scene, keys::Space::Timer).await;
+    assert_eq!(timers.iter().filter(|timer| of_waiting(timer)).count(), 0, "it is not looked at any more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_came_before_its_card_was_imported_is_heard_then() {
     let scene = Scene::with(Setup { by_hand: true, imported: false, ..Setup::new(2, 235) }).await;
     let (mut scene, mut smsc) = Smsc::bound(scene).await;

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
-    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hints, Hold, Leg, LegState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Told, UNPROVEN_KINDS,
+    Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::Cntr;
@@ -211,7 +212,9 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
     );
     let relations = (vec(counter(), 0..=16), window(), of(binding()), of(held()), of(claimed()));
     let numbers = any::<(u32, u64, u64, bool, u64, u64)>();
-    let questions = any::<(bool, u64, bool)>();
+    let hints = any::<[(u64, u32); UNPROVEN_KINDS]>()
+        .prop_map(|kinds| Hints(kinds.map(|(at, untold)| Told { at, untold })));
+    let questions = (any::<(bool, u64, bool)>(), any::<u64>(), hints);
     (identity, subscriptions, relations, writes, numbers, questions).prop_map(
         |(identity, subscriptions, relations, writes, numbers, questions)| {
             let (id, owner, eid, iccid, profile, kvn) = identity;
@@ -219,7 +222,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
             let (counters, mo, binding, held, claimed) = relations;
             let (active, queue, outstanding, notice, owed, unsettled, last_result) = writes;
             let (last_tid, woken_at, repeated_at, resync, resynced_at, seq) = numbers;
-            let (ask, asked_at, restored) = questions;
+            let ((ask, asked_at, restored), replaced_at, hints) = questions;
             Card {
                 id,
                 owner,
@@ -230,6 +233,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 preset,
                 current,
                 previous,
+                replaced_at,
                 counters,
                 mo,
                 binding,
@@ -250,6 +254,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 ask,
                 asked_at,
                 restored,
+                hints,
                 seq,
             }
         },
