@@ -2,7 +2,7 @@
 
 use airwrite::applet::{
     BindingAck, BindingRequest, BindingResponse, BindingResult, LastState, Message, Poll, PollAnswer,
-    PollWhat, Refresh, ResultAck, Trigger, WriteCard, WriteResult, WriteStatus,
+    PollWhat, Refresh, ResultAck, Trigger, WriteCard, WriteResult, WriteStatus, detail,
 };
 use airwrite::identity::{Imei, Imsi, Msisdn};
 use airwrite::ota::comprehension_tlv::{find, put, put_ber, read_all, read_ber, tag, template};
@@ -12,7 +12,7 @@ use airwrite::ota::{
     Algorithm, CommandHeader, Content, Cpi, Key, KeySet, OpenedResponse, Reference, Rsc, Spi1, Spi2,
     SplitOptions, UserData, command, response, split,
 };
-use airwrite::sim::card::{Card, CardReport, MO_TAR, MT_TAR, detail};
+use airwrite::sim::card::{Card, CardReport, MO_TAR, MT_TAR};
 use airwrite::sim::hlr::{Hlr, OperatorSecret};
 use airwrite::sim::{CardSpec, MoDialect, Preset};
 

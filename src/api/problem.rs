@@ -47,6 +47,8 @@ pub enum Kind {
     NothingToExport,
     /// Nothing of the write was handed out to be brought to the card.
     NotExported,
+    /// A packet for the card cannot be made: its profile or its keys are missing, or it would be too long.
+    PacketImpossible,
     /// The device is bound to another card.
     OtherCard,
     /// The owner has no such card as the request names.
@@ -77,7 +79,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::UnreadableBody,
@@ -96,6 +98,7 @@ impl Kind {
         Self::NothingHeld,
         Self::NothingToExport,
         Self::NotExported,
+        Self::PacketImpossible,
         Self::OtherCard,
         Self::CardUnknown,
         Self::BindingContradicts,
@@ -141,6 +144,9 @@ impl Kind {
                 (S::CONFLICT, "nothing-to-export", "There is no packet to be brought to the card")
             }
             Self::NotExported => (S::CONFLICT, "not-exported", "Nothing of the write was handed out"),
+            Self::PacketImpossible => {
+                (S::CONFLICT, "packet-impossible", "The packet for the card cannot be made")
+            }
             Self::OtherCard => (S::CONFLICT, "other-card", "The device is bound to another card"),
             Self::CardUnknown => (S::CONFLICT, "card-unknown", "The card is not known"),
             Self::BindingContradicts => {

@@ -120,7 +120,7 @@ pub struct WriteResult {
     pub imei: Imei,
     /// How far the write came.
     pub status: WriteStatus,
-    /// The applet's own reason; 0 where there is none.
+    /// The applet's own reason ([`detail`](super::detail)); 0 where there is none.
     pub detail: u8,
     /// The highest CNTR that the applet has accepted: at most 2^40 - 1.
     pub mt_counter: u64,

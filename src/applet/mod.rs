@@ -5,6 +5,7 @@
 //! [`Message::from_der`] are the only ways between the octets and the types.
 
 mod codec;
+pub mod detail;
 mod message;
 #[cfg(test)]
 mod tests;

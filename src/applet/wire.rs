@@ -212,7 +212,7 @@ mod tests {
     use rasn::types::{Constructed, fields::FieldPresence};
 
     use super::*;
-    use crate::applet::ASN1;
+    use crate::applet::{ASN1, detail};
 
     /// One line of a SEQUENCE: name, tag, type, whether it may be absent.
     type Line = (String, u32, String, bool);
@@ -337,7 +337,22 @@ mod tests {
         check_enumerated::<LastState>("LastState");
         let enumerations = definitions();
         let enumerations = enumerations.values().filter(|one| matches!(one, Definition::Enumerated(_)));
-        assert_eq!(enumerations.count(), 6, "the text has no other");
+        assert_eq!(enumerations.count(), 7, "the text has no other but the details");
+    }
+
+    #[test]
+    fn the_details_are_the_named_numbers_of_the_published_text() {
+        let details = [
+            ("none", detail::NONE),
+            ("otherEid", detail::OTHER_EID),
+            ("otherImei", detail::OTHER_IMEI),
+            ("tidTooLow", detail::TID_TOO_LOW),
+            ("busy", detail::BUSY),
+            ("keyBlock", detail::KEY_BLOCK),
+            ("noService", detail::NO_SERVICE),
+        ];
+        let details = details.map(|(name, number)| (name.to_owned(), isize::from(number)));
+        assert_eq!(definitions().get("Detail"), Some(&Definition::Enumerated(details.into())));
     }
 
     #[test]

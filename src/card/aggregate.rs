@@ -3,8 +3,8 @@
 use crate::identity::{Eid, Iccid, Msisdn};
 
 use super::{
-    Active, Bearer, Binding, CardId, Claimed, Counter, HeldBinding, MoWindow, Notice, Outstanding, Owed,
-    Owner, Purpose, Subscription, Timers, Unsettled, WriteId, WriteState,
+    Active, Bearer, Binding, CardId, Claimed, Counter, HeldBinding, Hints, MoWindow, Notice, Outstanding,
+    Owed, Owner, Purpose, Subscription, Timers, Unsettled, WriteId, WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -35,8 +35,10 @@ pub struct Card {
     pub preset: Option<Subscription>,
     /// The subscription in effect.
     pub current: Option<Subscription>,
-    /// The one in effect before.
+    /// The one in effect before; its number is the card's until it is forgotten.
     pub previous: Option<Subscription>,
+    /// When that was replaced, unix ms; 0 where nobody noted it: it is not forgotten then.
+    pub replaced_at: u64,
     /// MT counters by scope.
     pub counters: Vec<Counter>,
     /// Replay window over its own messages.
@@ -78,6 +80,8 @@ pub struct Card {
     /// Whether the store was restored from an older copy and the card has not been asked since: what it reports on its
     /// own may be a repetition that the copy does not know, so that it changes nothing before.
     pub restored: bool,
+    /// When what anybody could have sent was last told.
+    pub hints: Hints,
     /// Sequence of the last entry in its timeline.
     pub seq: u64,
 }
@@ -96,6 +100,7 @@ impl Card {
             preset: None,
             current: None,
             previous: None,
+            replaced_at: 0,
             counters: Vec::new(),
             mo: MoWindow::default(),
             binding: None,
@@ -116,6 +121,7 @@ impl Card {
             ask: false,
             asked_at: 0,
             restored: false,
+            hints: Hints::default(),
             seq: 0,
         }
     }
@@ -176,7 +182,16 @@ impl Card {
             .chain(write)
             .chain(next)
             .chain(self.question_at(timers))
+            .chain(self.previous_until(terms))
             .min()
+    }
+
+    /// When the number that the card had before is forgotten, unix ms. One that it left the factory with never is.
+    pub(super) fn previous_until(&self, terms: &super::Terms<'_>) -> Option<u64> {
+        self.previous
+            .as_ref()
+            .filter(|previous| self.replaced_at > 0 && self.preset.as_ref() != Some(previous))?;
+        Some(self.replaced_at.saturating_add(terms.numbers_kept_ms))
     }
 
     fn in_lane(&self) -> bool {

@@ -4,7 +4,7 @@ use crate::applet::{BindingRequest, PollAnswer, WriteResult};
 use crate::identity::{Eid, Imei, Msisdn};
 use crate::ota::{Cntr, Rsc};
 
-use super::{CardId, End, Order, Profile, Subscription, Timers, WriteId};
+use super::{CardId, DeliveryHours, End, Order, Profile, Subscription, Timers, WriteId};
 
 /// What the rules of a card depend on besides the card.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,10 @@ pub struct Terms<'a> {
     pub timers: &'a Timers,
     /// The store's epoch: it grows when the store is restored from an older copy.
     pub epoch: u64,
+    /// When the card may be written over the air; at any time where absent.
+    pub hours: Option<DeliveryHours>,
+    /// How long the number that the card had before is still its own, ms.
+    pub numbers_kept_ms: u64,
 }
 
 /// Something that happens to a card.
@@ -116,6 +120,13 @@ pub enum Event {
         rsc: Option<Rsc>,
         /// The number it came from; none on site.
         from: Option<Msisdn>,
+    },
+    /// A packet that was to be sealed can never be made.
+    Unmade {
+        /// Its CNTR.
+        cntr: Cntr,
+        /// Why.
+        why: String,
     },
     /// A link has room: packets in the lane are about to be handed over.
     HandOut {

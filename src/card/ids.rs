@@ -25,6 +25,13 @@ macro_rules! id {
                 Self(Builder::from_unix_timestamp_millis(now_ms, random).into_uuid().into_bytes())
             }
 
+            /// What every id made at `unix_ms` or later comes after, or is.
+            #[must_use]
+            pub fn first_at(unix_ms: u64) -> Self {
+                // An id begins with the low 48 bits of its time.
+                Self((u128::from(unix_ms) << 80).to_be_bytes())
+            }
+
             /// The id that these octets are.
             #[must_use]
             pub const fn from_octets(octets: [u8; 16]) -> Self {

@@ -255,7 +255,7 @@ pub struct Timers {
     pub after_validity_s: u64,
     /// Wait before a refused or unanswered submission is tried again.
     pub back_off_s: u64,
-    /// Wait before a card without memory (RSC 07) is written again.
+    /// Wait before a card without memory (RSC 07), or one that is busy with another write, is written again.
     pub no_memory_s: u64,
     /// Polls of a write that is `written` and has not reported its result, counted from `written`; the last interval repeats.
     pub result_polls_s: Vec<u64>,

@@ -42,6 +42,8 @@ pub struct Bound {
     pub left: Option<Imei>,
     /// The waiting writes that this card has taken over.
     pub taken: Vec<WriteId>,
+    /// Those for which there was no room: they go on waiting.
+    pub left_waiting: Vec<WriteId>,
 }
 
 /// A device that two cards report.

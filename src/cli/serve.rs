@@ -143,6 +143,8 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         routes: config.routes.clone(),
         endpoints: config.endpoints.iter().map(outbox).collect(),
         eid_checksum: config.eid_checksum,
+        delivery_hours: config.delivery_hours.clone(),
+        retention: config.retention.clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::api::webhook::{EndpointConfig, WebhookConfig};
 use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
-use crate::gateway::RouteConfig;
+use crate::gateway::{DeliveryHoursConfig, Retention, RouteConfig};
 use crate::identity::EidChecksum;
 use crate::link::LinkConfig;
 use crate::store::StoreConfig;
@@ -56,6 +56,10 @@ pub struct Config {
     pub links: Vec<LinkConfig>,
     /// Which link serves which cards.
     pub routes: Vec<RouteConfig>,
+    /// When cards may be written over the air.
+    pub delivery_hours: Vec<DeliveryHoursConfig>,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// How events are sent.
     pub webhooks: WebhookConfig,
     /// Who is told of events.
@@ -119,6 +123,10 @@ struct Raw {
     #[serde(default)]
     route: Vec<RouteConfig>,
     #[serde(default)]
+    delivery_hours: Vec<DeliveryHoursConfig>,
+    #[serde(default)]
+    retention: Retention,
+    #[serde(default)]
     webhooks: WebhookConfig,
     #[serde(default)]
     webhook: Vec<EndpointConfig>,
@@ -162,6 +170,8 @@ impl Config {
             profiles,
             links: raw.link,
             routes: raw.route,
+            delivery_hours: raw.delivery_hours,
+            retention: raw.retention,
             webhooks: raw.webhooks,
             endpoints: raw.webhook,
             lookups: raw.lookup,
@@ -183,6 +193,7 @@ impl Config {
                 "at least one entry in validity_s and in result_polls_s".to_owned(),
             ));
         }
+        self.retention.check().map_err(|(key, expected)| value(path, key, expected.to_owned()))?;
         unique(path, "link.name", self.links.iter().map(|link| link.name.as_str()))?;
         unique(path, "route.name", self.routes.iter().map(|route| route.name.as_str()))?;
         unique(path, "webhook.name", self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))?;
@@ -197,6 +208,17 @@ impl Config {
             }
             if !route.prefix.bytes().all(|octet| octet.is_ascii_digit()) {
                 return Err(value(path, "route.prefix", "digits without +, or nothing".to_owned()));
+            }
+        }
+        for hours in &self.delivery_hours {
+            if let Some(Err(error)) = hours.owner.as_ref().map(|owner| owner.parse::<Owner>()) {
+                return Err(value(path, "delivery_hours.owner", error.to_string()));
+            }
+            if let Some(name) = &hours.route
+                && !self.routes.iter().any(|route| route.name == *name)
+            {
+                let expected = format!("the name of a [[route]], found {name:?}");
+                return Err(value(path, "delivery_hours.route", expected));
             }
         }
         Ok(())

@@ -59,6 +59,7 @@ fn the_shipped_file_shows_the_defaults() {
     let least = load(LEAST).unwrap();
     assert_eq!(shipped.timers, least.timers);
     assert_eq!(shipped.log, least.log);
+    assert_eq!(shipped.retention, least.retention);
     assert_eq!(shipped.eid_checksum, least.eid_checksum);
     assert_eq!(format!("{:?}", shipped.api), format!("{:?}", least.api));
     assert_eq!(format!("{:?}", shipped.webhooks), format!("{:?}", least.webhooks));
@@ -79,8 +80,18 @@ fn the_shipped_file_shows_the_defaults() {
 #[test]
 fn the_shipped_file_explains_every_key() {
     let shipped = fs::read_to_string(shipped()).unwrap();
-    let tables = ["[store]", "[vault]", "[api]", "[log]", "[timers]", "[[link]]", "[[route]]", "[webhooks]"];
-    for table in [&[""], &tables[..], &["[[webhook]]", "[[lookup]]"]].concat() {
+    let tables = [
+        "[store]",
+        "[vault]",
+        "[api]",
+        "[log]",
+        "[timers]",
+        "[[link]]",
+        "[[route]]",
+        "[retention]",
+        "[webhooks]",
+    ];
+    for table in [&[""], &tables[..], &["[[delivery_hours]]", "[[webhook]]", "[[lookup]]"]].concat() {
         let text = match table {
             "" => format!("nobody = 1\n{LEAST}"),
             // These two stand in the least file as inline tables.
@@ -112,6 +123,11 @@ fn the_shipped_examples_in_comments_load() {
     let mut uncommented = shipped.replace("profiles/", &format!("{}", profiles("").display()));
     for example in [
         "owner = ",
+        "[[delivery_hours]]",
+        "route = ",
+        "from = ",
+        "to = ",
+        "utc_offset = ",
         "[[webhook]]",
         "[[lookup]]",
         "name = \"orders\"",
@@ -128,6 +144,9 @@ fn the_shipped_examples_in_comments_load() {
     let [lookup] = config.lookups.as_slice() else { panic!("one look-up") };
     assert_eq!((lookup.owner.as_str(), lookup.url.as_str()), ("default", "https://business.example/cards"));
     assert_eq!(config.routes[0].owner.as_deref(), Some("default"));
+    let [hours] = config.delivery_hours.as_slice() else { panic!("one table of delivery hours") };
+    assert_eq!((hours.from, hours.to, hours.utc_offset), (22 * 60, 6 * 60, 60));
+    assert_eq!((hours.owner.as_deref(), hours.route.as_deref()), (Some("default"), Some("all")));
 }
 
 #[test]
@@ -171,6 +190,22 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
     assert_eq!(error, "airwrite.toml: route.link: expected the name of a [[link]], route \"r\" has \"a\"");
     let error = load(&format!("{LEAST}{link}{route}prefix = \"+49\"\n")).unwrap_err();
     assert_eq!(error, "airwrite.toml: route.prefix: expected digits without +, or nothing");
+}
+
+#[test]
+fn delivery_hours_and_retention_are_checked() {
+    let hours = "\n[[delivery_hours]]\nfrom = \"22:00\"\nto = \"06:00\"\n";
+    assert!(load(&format!("{LEAST}{hours}")).is_ok());
+    let error = load(&format!("{LEAST}{hours}route = \"r\"\n")).unwrap_err();
+    assert_eq!(error, "airwrite.toml: delivery_hours.route: expected the name of a [[route]], found \"r\"");
+    let error = load(&format!("{LEAST}{hours}owner = \"A B\"\n")).unwrap_err();
+    assert!(error.starts_with("airwrite.toml: delivery_hours.owner: "), "{error}");
+    let error = load(&format!("{LEAST}{}", hours.replace("06:00", "6"))).unwrap_err();
+    assert_eq!(error, "airwrite.toml:7: expected \"HH:MM\", 00:00 to 23:59");
+    let error = load(&format!("{LEAST}\n[retention]\nwrites_days = 0\n")).unwrap_err();
+    assert_eq!(error, "airwrite.toml: retention: expected at least 1 day of each");
+    let error = load(&format!("{LEAST}\n[retention]\nwrites_days = 20\n")).unwrap_err();
+    assert!(error.starts_with("airwrite.toml: retention.idempotency_keys_days: expected no more"), "{error}");
 }
 
 #[test]

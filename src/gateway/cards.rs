@@ -3,18 +3,21 @@
 //! Jobs of one card wait in the queue of its shard. A commit that loses against a concurrent change is made anew from
 //! what is stored now; octets sealed in vain never leave.
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::card::{Bearer, Bound, Card, CardId, Contested, Fact, Step, Terms, WriteState, apply};
+use crate::card::{
+    Bearer, Bound, Card, CardId, Contested, Event, Fact, Profile, Step, Terms, WriteId, WriteState, apply,
+};
 use crate::ota::Cntr;
 use crate::store::records::{
     Device, InboxRecord, Write, decode_card, decode_device, encode_card, encode_inbox, encode_sealed_parts,
 };
-use crate::store::{Commit, CommitError, Guarded, KeyText, Unguarded, keys};
+use crate::store::{Commit, CommitError, Guarded, Key, KeyText, Read, Seq, Unguarded, keys};
 
 use super::Gateway;
 use super::changes::{TIMER_OF_CARD, claims, fact_record, timer};
-use super::job::{CardError, Done, Input};
+use super::job::{CardError, Done, Input, OrderInput};
 use super::job_writes::Writes;
 use super::records::{Stored, expect, guarded, put_device, put_order};
 use super::render::render;
@@ -30,6 +33,39 @@ pub(super) struct Job {
     card: CardId,
     input: Input,
     reply: oneshot::Sender<Result<Done, CardError>>,
+}
+
+/// A card as a job finds it, with what it needs besides.
+struct Found<'a> {
+    version: u64,
+    card: Card,
+    card_keys: Bytes,
+    profile: &'a Profile,
+    device: Option<Stored<Device>>,
+    writes: Writes,
+    /// The first write of its queue, where the card is free to begin it.
+    next: Option<WriteId>,
+    /// What must be durable before anything that was read may leave.
+    seq: Seq,
+}
+
+/// The claims that a commit makes, each with the JSON field that names it.
+type Claimed = Vec<(Option<&'static str>, Key)>;
+
+impl Found<'_> {
+    /// What follows from the event, with what the timeline keeps of the input itself.
+    fn apply(&self, event: Event, input: &Input, terms: &Terms<'_>, now: u64) -> Step {
+        let next = self.next.and_then(|id| self.writes.get(id)).map(Write::order);
+        let mut step = apply(&self.card, event, next, terms, now);
+        if let Some(relayed) = input.relayed() {
+            let write = self.card.active.as_ref().map(|active| active.order.id);
+            let detail = write.map_or(relayed.to_owned(), |write| format!("{write}: {relayed}"));
+            step.card.seq += 1;
+            step.changed = true;
+            step.facts.push(Fact { kind: RELAYED.to_owned(), seq: step.card.seq, write: None, detail });
+        }
+        step
+    }
 }
 
 impl Gateway {
@@ -61,8 +97,29 @@ impl Gateway {
     }
 
     async fn process(&self, id: CardId, input: Input) -> Result<Done, CardError> {
+        let mut done = self.apply_input(id, &input).await?;
+        // What can never be made is told to the card's rules at once. Where that fails, its turn to go out finds the same.
         for _ in 0..TRIES {
-            match self.try_once(id, &input).await? {
+            let Some((cntr, why)) = done.unmade.pop() else { break };
+            match self.apply_input(id, &Input::Event(Event::Unmade { cntr, why })).await {
+                Ok(told) => {
+                    done.card = told.card;
+                    done.unmade.extend(told.unmade);
+                }
+                Err(error) => {
+                    tracing::warn!(card = %id, %cntr, %error, "not noted that a packet cannot be made")
+                }
+            }
+            if let Some(write) = &done.write {
+                done.write = self.read_write(write.id).await?.0.map(|(_, write)| write);
+            }
+        }
+        Ok(done)
+    }
+
+    async fn apply_input(&self, id: CardId, input: &Input) -> Result<Done, CardError> {
+        for _ in 0..TRIES {
+            match self.try_once(id, input).await? {
                 Some(done) => return Ok(done),
                 None => self.0.metrics.commit_conflicts.inc(),
             };
@@ -72,83 +129,118 @@ impl Gateway {
 
     /// One try: `None` where the commit lost against a concurrent change.
     async fn try_once(&self, id: CardId, input: &Input) -> Result<Option<Done>, CardError> {
-        let store = &*self.0.world.store;
         let now = self.now();
+        let mut found = self.find(id, input).await?;
+        let terms = self.terms(found.profile, &found.card);
         let mut commit = Commit::new();
+        let (card, device) = (&found.card, found.device.as_ref());
+        let event = self.event(input, card, device, &mut found.writes, &terms, &mut commit).await?;
+        let reset_timer = matches!(input, Input::Timer { .. }) && !commit.ops.is_empty();
+        let step = found.apply(event, input, &terms, now);
+        let order = match input {
+            Input::Order(order) if step.refused.is_none() => Some(&**order),
+            _ => None,
+        };
+        if !step.changed && commit.ops.is_empty() && order.is_none() {
+            return self.unchanged(found, &step, input).await.map(Some);
+        }
+        let unmade = self.seal(&found, &step, &mut commit, now).await?;
+        let claimed = self.put_step(&mut commit, &mut found, &step, order, now).await?;
+        self.put_indexes(&mut commit, &found.card, &step.card, &terms);
+        if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
+            commit.put(timer(id.octets(), due), Unguarded::encode(&[TIMER_OF_CARD]));
+        }
+        if !self.commit_step(commit, &step, &claimed, now).await? {
+            return Ok(None);
+        }
+        self.after(&step, &terms, &found.card);
+        if let Some(order) = order {
+            self.signal_timer(order.write.deadline);
+        }
+        let write = input.write().and_then(|id| found.writes.get(id)).cloned();
+        let Step { submissions, refused, card, .. } = step;
+        Ok(Some(Done { submissions, refused, write, card, unmade }))
+    }
 
-        // Read.
+    /// Reads the card and what a job about it needs.
+    async fn find(&self, id: CardId, input: &Input) -> Result<Found<'_>, CardError> {
+        let store = &*self.0.world.store;
         let (about_device, about_write) = input.about();
         let mut wanted = vec![keys::card(id), keys::card_keys(id)];
         wanted.extend(about_device.map(|imei| keys::device(imei.key())));
-        let read = store.get(wanted).await?;
-        let [card_value, card_keys, ..] = read.value.as_slice() else { return Err(CardError::NoSuchCard) };
-        let Some(Stored { version, record: card }) = guarded(card_value.as_ref(), decode_card)? else {
-            return Err(CardError::NoSuchCard);
-        };
+        let Read { value, mut seq } = store.get(wanted).await?;
+        let mut value = value.into_iter();
+        let stored = guarded(value.next().flatten().as_ref(), decode_card)?;
+        let Stored { version, record: card } = stored.ok_or(CardError::NoSuchCard)?;
+        let card_keys = value.next().flatten().unwrap_or_default();
         let profile =
             self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
-        let terms = self.terms(profile);
-        let mut device = guarded(read.value.get(2).and_then(Option::as_ref), decode_device)?;
-        let mut seq = read.seq;
+        let mut device = guarded(value.next().flatten().as_ref(), decode_device)?;
         if let (Input::DecideBinding { .. }, Some(held)) = (input, &card.held) {
             let read = store.get_one(keys::device(held.imei.key())).await?;
             device = guarded(read.value.as_ref(), decode_device)?;
             seq = seq.max(read.seq);
         }
-        let mut writes = Writes::default();
         let next = card.active.is_none().then(|| card.queue.first().copied()).flatten();
+        let mut writes = Writes::default();
         let named = [about_write, card.active.as_ref().map(|active| active.order.id), next];
         writes.read(self, named.into_iter().flatten()).await?;
+        Ok(Found { version, card, card_keys, profile, device, writes, next, seq })
+    }
 
-        // Apply.
-        let event = self.event(input, &card, device.as_ref(), &mut writes, &terms, &mut commit).await?;
-        let reset_timer = matches!(input, Input::Timer { .. }) && !commit.ops.is_empty();
-        let next = next.and_then(|id| writes.get(id)).map(Write::order);
-        let mut step = apply(&card, event, next, &terms, now);
-        let order = match input {
-            Input::Order(order) if step.refused.is_none() => Some(order),
-            _ => None,
-        };
-        if let Some(relayed) = input.relayed() {
-            let write = card.active.as_ref().map(|active| active.order.id);
-            note(&mut step, RELAYED, write.map_or(relayed.to_owned(), |write| format!("{write}: {relayed}")));
-        }
-        if !step.changed && commit.ops.is_empty() && order.is_none() {
-            // "Nothing changed" is an answer too: what it rests on must be durable (I2).
-            store.durable(seq.max(writes.seq)).await?;
-            let write = about_write.and_then(|id| writes.get(id)).cloned();
-            return Ok(Some(Done { submissions: Vec::new(), refused: step.refused, write, card }));
-        }
+    /// "Nothing changed" is an answer too: what it rests on must be durable (I2).
+    async fn unchanged(&self, found: Found<'_>, step: &Step, input: &Input) -> Result<Done, CardError> {
+        self.0.world.store.durable(found.seq.max(found.writes.seq)).await?;
+        let (_, about_write) = input.about();
+        let write = about_write.and_then(|id| found.writes.get(id)).cloned();
+        let (submissions, unmade) = (Vec::new(), Vec::new());
+        Ok(Done { submissions, refused: step.refused, write, card: found.card, unmade })
+    }
 
-        // Seal.
-        let card_keys = card_keys.as_deref().unwrap_or_default();
+    /// Makes the packets that a step asks for, and says which never can be made. What came from the card counts all the
+    /// same; such a packet stays without octets.
+    async fn seal(
+        &self,
+        found: &Found<'_>,
+        step: &Step,
+        commit: &mut Commit,
+        now: u64,
+    ) -> Result<Vec<(Cntr, String)>, CardError> {
+        let vault = &*self.0.world.vault;
+        let Found { card, card_keys, profile, .. } = found;
         let mut unmade = Vec::new();
         for seal in &step.seal {
             let originator = self.originator(&step.card, seal.cntr);
-            match render(&*self.0.world.vault, &card, card_keys, profile, seal, now, originator).await {
+            match render(vault, card, card_keys, profile, seal, now, originator).await {
                 Ok(parts) => {
-                    let key = keys::SealedPartsKey { card: id, cntr: seal.cntr }.key();
+                    let key = keys::SealedPartsKey { card: card.id, cntr: seal.cntr }.key();
                     commit.put(key, Unguarded::encode(&encode_sealed_parts(&parts)));
                 }
-                // It never can be made. What came from the card counts all the same; the packet stays without octets,
-                // and its turn in the lane finds that out as a refusal.
                 Err(error) if error.is_final() => {
-                    tracing::error!(card = %id, cntr = %seal.cntr, %error, "a packet cannot be made");
-                    unmade.push(format!("packet {} cannot be made: {error}", seal.cntr));
+                    tracing::error!(card = %card.id, cntr = %seal.cntr, %error, "a packet cannot be made");
+                    unmade.push((seal.cntr, error.to_string()));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(unmade)
+    }
 
-        for detail in unmade {
-            note(&mut step, "card.hint", detail);
-        }
-
-        // Commit.
-        let mut claim_names = Vec::new();
+    /// Puts what a step changes: card, writes, claims, device, inboxes. Gives the claims that an order makes, each with
+    /// the JSON field that names it.
+    async fn put_step(
+        &self,
+        commit: &mut Commit,
+        found: &mut Found<'_>,
+        step: &Step,
+        order: Option<&OrderInput>,
+        now: u64,
+    ) -> Result<Claimed, CardError> {
+        let id = step.card.id;
+        let mut claimed = Vec::new();
         if let Some(order) = order {
-            writes.add(order.write.clone());
-            put_order(&mut commit, order, &mut claim_names);
+            found.writes.add(order.write.clone());
+            put_order(commit, order, &mut claimed);
         }
         for subscription in &step.freed {
             for (_, key) in claims(subscription) {
@@ -156,54 +248,46 @@ impl Gateway {
             }
         }
         for change in &step.writes {
-            writes.ensure(self, change.id).await?;
-            if let Some(write) = writes.change(change.id) {
+            found.writes.ensure(self, change.id).await?;
+            if let Some(write) = found.writes.change(change.id) {
                 self.change_write(write, change, id, now);
             }
         }
-        writes.put(&mut commit);
+        found.writes.put(commit);
         if let Some(bound) = &step.bound {
-            self.put_binding(&mut commit, bound, device, id, now).await?;
+            self.put_binding(commit, bound, found, now).await?;
         }
         if let Some(Contested { imei, card }) = step.contested {
             let entry = keys::InboxEntry { card, seq: self.next_serial() };
             let contested = InboxRecord::Contested { imei, by: id };
             commit.put(entry.key(), Unguarded::encode(&encode_inbox(&contested)));
         }
+        expect(commit, keys::card(id), found.version);
+        commit.put(keys::card(id), Guarded::encode(found.version + 1, &encode_card(&step.card)));
+        Ok(claimed)
+    }
+
+    /// Commits a step with what it tells. False where it lost against a concurrent change.
+    async fn commit_step(
+        &self,
+        mut commit: Commit,
+        step: &Step,
+        claimed: &Claimed,
+        now: u64,
+    ) -> Result<bool, CardError> {
         let mut telling = self.telling();
         for fact in step.facts.iter().cloned() {
             self.put_fact(&mut commit, &fact_record(fact, &step.card, now), &mut telling);
         }
-        expect(&mut commit, keys::card(id), version);
-        commit.put(keys::card(id), Guarded::encode(version + 1, &encode_card(&step.card)));
-        self.put_indexes(&mut commit, &card, &step.card, &terms);
-        if let Some(due) = step.card.due(&terms).filter(|_| reset_timer) {
-            commit.put(timer(id.octets(), due), Unguarded::encode(&[TIMER_OF_CARD]));
+        match self.0.world.store.commit(commit).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict(key)) => match claimed.iter().find(|(_, claim)| *claim == key) {
+                Some((None, _)) => Err(CardError::IdempotencyKey),
+                Some((Some(field), _)) => Err(CardError::Claimed(field)),
+                None => Ok(false),
+            },
+            Err(CommitError::Store(error)) => Err(error.into()),
         }
-        let done = store.commit(commit).await;
-        drop(telling);
-        match done {
-            Ok(_) => {}
-            Err(CommitError::Conflict(key)) => {
-                return match claim_names.into_iter().find(|(_, claim)| *claim == key) {
-                    Some((None, _)) => Err(CardError::IdempotencyKey),
-                    Some((Some(field), _)) => Err(CardError::Claimed(field)),
-                    None => Ok(None),
-                };
-            }
-            Err(CommitError::Store(error)) => return Err(error.into()),
-        }
-
-        // Act.
-        self.after(&step, &terms, &card);
-        if let Some(order) = order {
-            self.signal_timer(order.write.deadline);
-        }
-        let write = match input {
-            Input::Order(order) => writes.get(order.write.id).cloned(),
-            _ => about_write.and_then(|id| writes.get(id)).cloned(),
-        };
-        Ok(Some(Done { submissions: step.submissions, refused: step.refused, write, card: step.card }))
     }
 
     /// The device is this card's now; the card and the device that lose it hear of it.
@@ -211,11 +295,11 @@ impl Gateway {
         &self,
         commit: &mut Commit,
         bound: &Bound,
-        device: Option<Stored<Device>>,
-        card: CardId,
+        found: &mut Found<'_>,
         now: u64,
     ) -> Result<(), CardError> {
-        let (version, mut record) = match device {
+        let card = found.card.id;
+        let (version, mut record) = match found.device.take() {
             Some(Stored { version, record }) => (version, record),
             None => (0, Device { imei: bound.imei, card: None, since: now, waiting: Vec::new() }),
         };
@@ -225,6 +309,9 @@ impl Gateway {
         record.card = Some(card);
         record.waiting.retain(|id| !bound.taken.contains(id));
         put_device(commit, version, &record);
+        for write in bound.left_waiting.iter().filter_map(|id| found.writes.get(*id)) {
+            self.put_look_up(commit, write, now);
+        }
         if let Some(other) = bound.moved_from {
             let entry = keys::InboxEntry { card: other, seq: self.next_serial() };
             let moved = InboxRecord::DeviceMoved { imei: bound.imei, to: card };
@@ -292,11 +379,4 @@ impl Gateway {
 fn is_news(kind: &str) -> bool {
     let state = kind.strip_prefix("write.").and_then(WriteState::from_name);
     kind.starts_with("binding.") || state.is_some_and(WriteState::is_end)
-}
-
-/// Adds an entry of the gateway's own to what a step tells.
-fn note(step: &mut Step, kind: &str, detail: String) {
-    step.card.seq += 1;
-    step.changed = true;
-    step.facts.push(Fact { kind: kind.to_owned(), seq: step.card.seq, write: None, detail });
 }

@@ -100,7 +100,7 @@ impl Gateway {
             write.resent = active.resent;
             write.cancel = active.cancel;
             write.hold = active.hold;
-            write.bearer = Some(active.bearer);
+            write.decided = Some(active.bearer);
         }
         if change.imei_verified.is_some() {
             write.imei_verified = change.imei_verified;

@@ -106,7 +106,9 @@ impl Gateway {
             let Ok(worker) = Arc::clone(&workers).acquire_owned().await else { return };
             let gateway = self.clone();
             self.spawn(async move {
-                let status = gateway.deliver(&link, &sm).await;
+                // What is waited for in vain may still come about: the message then comes again as a duplicate.
+                let done = gateway.0.overdue.run_until_cancelled(gateway.deliver(&link, &sm)).await;
+                let status = done.unwrap_or(CommandStatus::ESME_RX_T_APPN);
                 gateway.0.metrics.count_delivery(status);
                 answer.send(status);
                 drop(worker);

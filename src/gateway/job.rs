@@ -75,6 +75,8 @@ pub(super) struct Done {
     pub(super) write: Option<Write>,
     /// The card as it is now.
     pub(super) card: Card,
+    /// Packets that never can be made, with the reasons.
+    pub(super) unmade: Vec<(Cntr, String)>,
 }
 
 /// Why a job came to nothing.
@@ -112,6 +114,11 @@ impl CardError {
         matches!(self, Self::Store(_) | Self::Contended | Self::Stopping)
     }
 
+    /// What the card lacks without which nothing can be done for it, where that is the reason: only an operator can help.
+    pub(super) fn lacks(&self) -> Option<String> {
+        matches!(self, Self::NoProfile(_) | Self::Keys(_) | Self::Render(_)).then(|| self.to_string())
+    }
+
     /// Whether it is an answer to the caller, and no fault of anything.
     pub(super) const fn is_told(&self) -> bool {
         matches!(self, Self::Moved | Self::Claimed(_) | Self::IdempotencyKey | Self::Stopping)
@@ -136,6 +143,14 @@ impl Input {
             | Input::DecideBinding { .. }
             | Input::Timer { .. }
             | Input::Inbox { .. } => (None, None),
+        }
+    }
+
+    /// The write that it is about, or makes.
+    pub(super) fn write(&self) -> Option<WriteId> {
+        match self {
+            Self::Order(order) => Some(order.write.id),
+            _ => self.about().1,
         }
     }
 

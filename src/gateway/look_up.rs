@@ -28,6 +28,9 @@ const BUSY_MS: u64 = 1_000;
 const AGAIN_MIN_MS: u64 = 10_000;
 const AGAIN_MAX_MS: u64 = 6 * 3_600_000;
 
+/// The longest where the device has its card, which had no room for the write: nobody else is asked.
+const ROOM_MAX_MS: u64 = 600_000;
+
 /// What knows which card a device holds: the business platform.
 pub trait CardLookup: Send + Sync + 'static {
     /// The card of a device of this owner; `None` where it is not known. Asked again for the same device while writes wait
@@ -67,12 +70,27 @@ impl Gateway {
         .filter(|at| *at < write.deadline)
     }
 
+    /// A write goes on waiting although its device has a card: that is looked at again later. One whose card is looked up
+    /// anyway has its timer.
+    pub(super) fn put_look_up(&self, commit: &mut Commit, write: &Write, now: u64) {
+        let at = now + AGAIN_MIN_MS;
+        if self.look_up_at(write).is_none() && at < write.deadline {
+            commit.put(timer(write.id.octets(), at), Unguarded::encode(&[TIMER_OF_LOOK_UP]));
+            self.signal_timer(at);
+        }
+    }
+
     /// Serves the timer `key` of a write that waits for its device.
     pub(super) async fn serve_look_up(&self, key: &Key, id: WriteId) -> Result<(), CardError> {
         let (write, _) = self.read_write(id).await?;
         let now = self.now();
-        let waits = |write: &Write| write.state == WriteState::Waiting && self.look_up_at(write).is_some();
-        let Some((_, write)) = write.filter(|(_, write)| waits(write)) else {
+        let write = write.map(|(_, write)| write).filter(|write| write.state == WriteState::Waiting);
+        let bound = match &write {
+            Some(write) => self.bound_card(write).await?,
+            None => None,
+        };
+        let waits = |write: &Write| bound.is_some() || self.look_up_at(write).is_some();
+        let Some(write) = write.filter(waits) else {
             self.move_timer(key, None).await;
             return Ok(());
         };
@@ -80,12 +98,13 @@ impl Gateway {
             self.put_off_look_up(key, &write, now + BUSY_MS).await;
             return Ok(());
         };
-        let again = now.saturating_sub(write.created).clamp(AGAIN_MIN_MS, AGAIN_MAX_MS);
+        let longest = if bound.is_some() { ROOM_MAX_MS } else { AGAIN_MAX_MS };
+        let again = now.saturating_sub(write.created).clamp(AGAIN_MIN_MS, longest);
         let later = self.put_off_look_up(key, &write, now + again).await;
         let gateway = self.clone();
         // On its own: other timers do not wait for it.
         self.spawn(async move {
-            let found = gateway.find_card(&write).await;
+            let found = gateway.find_card(&write, bound).await;
             drop(room);
             match (found, later) {
                 (Ok(Found::Settled), Some(later)) => gateway.move_timer(&later, None).await,
@@ -104,8 +123,16 @@ impl Gateway {
         later
     }
 
-    async fn find_card(&self, write: &Write) -> Result<Found, CardError> {
-        let card = match write.card {
+    /// The card of this owner that the device is bound to.
+    async fn bound_card(&self, write: &Write) -> Result<Option<CardId>, CardError> {
+        let (device, _) = self.read_device(write.imei).await?;
+        let Some(card) = device.and_then(|(_, device)| device.card) else { return Ok(None) };
+        let (card, _) = self.read_card(card).await?;
+        Ok(card.filter(|card| card.owner == write.owner).map(|card| card.id))
+    }
+
+    async fn find_card(&self, write: &Write, bound: Option<CardId>) -> Result<Found, CardError> {
+        let card = match write.card.or(bound) {
             Some(card) => Some(card),
             None => self.ask_for_card(write).await?,
         };
@@ -142,7 +169,7 @@ impl Gateway {
         let done = self.on_card(card, Input::Supplied { imei: write.imei }).await?;
         let taken = done.card.queue.contains(&write.id)
             || done.card.active.is_some_and(|active| active.order.id == write.id);
-        // A card whose queue is full takes it later; what is held waits for a decision.
+        // A card whose queue is full takes it at a later try; what is held waits for a decision.
         Ok(if taken || done.refused.is_some() { Found::Settled } else { Found::Nothing })
     }
 

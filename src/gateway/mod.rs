@@ -9,6 +9,7 @@ mod bindings;
 mod cancel;
 mod cards;
 mod changes;
+mod delivery_hours;
 mod dispatch;
 pub mod import;
 mod inbound;
@@ -41,7 +42,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::card::{Owner, Profile, Terms, Timers};
+use crate::card::{Card, Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
 use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
@@ -50,6 +51,7 @@ use crate::world::{Clock, Rng};
 
 pub use bindings::{DecisionError, DeviceInfo, PollError, SupplyError};
 pub use cancel::CancelError;
+pub use delivery_hours::DeliveryHoursConfig;
 pub use lists::{Stray, StrayCursor, StrayCursorError};
 pub use look_up::{CardLookup, LookupError};
 pub use metrics::Metrics;
@@ -57,6 +59,7 @@ pub use on_site::{Export, ExportError, ExportPart, ResponsesError};
 pub use orders::{Idempotency, NewOrder, OrderError, Placed, RetryError};
 pub use outboxes::{Events, LOG_EVENTS_MIN, LoggedEvent};
 pub use read::{CardRef, CardRefError, Page, WriteFilter};
+pub use retention::Retention;
 pub use routes::RouteConfig;
 
 /// Queues in which the events of one card stay in order.
@@ -86,7 +89,7 @@ pub struct World {
 }
 
 /// What a gateway is to do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct GatewayConfig {
     /// Kinds of cards by name.
     pub profiles: BTreeMap<String, Profile>,
@@ -100,6 +103,10 @@ pub struct GatewayConfig {
     pub endpoints: Vec<EndpointRef>,
     /// What a wrong EID check means.
     pub eid_checksum: EidChecksum,
+    /// When cards may be written over the air.
+    pub delivery_hours: Vec<DeliveryHoursConfig>,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// An endpoint that events of an owner are kept for.
@@ -161,10 +168,10 @@ struct Inner {
     /// Signalled when something entered an inbox.
     inbox: Notify,
     metrics: Metrics,
-    /// Cards that were told of messages that claim to be of them.
-    told: strays::Told,
     /// Cancelled: no new work is begun.
     closing: CancellationToken,
+    /// Cancelled: what is not done by now is answered "again".
+    overdue: CancellationToken,
     /// Cancelled: nothing sends jobs to the shards any more.
     idle: CancellationToken,
     /// Cancelled: every task is dropped where it stands.
@@ -201,7 +208,6 @@ impl Gateway {
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
             metrics: Metrics::new(),
-            told: strays::Told::default(),
             world,
             config,
             shards,
@@ -210,6 +216,7 @@ impl Gateway {
             outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
             closing: CancellationToken::new(),
+            overdue: CancellationToken::new(),
             idle: CancellationToken::new(),
             killed,
             work: TaskTracker::new(),
@@ -246,6 +253,7 @@ impl Gateway {
         inner.work.close();
         inner.shard_tasks.close();
         let in_time = tokio::time::timeout(grace, inner.work.wait()).await.is_ok();
+        inner.overdue.cancel();
         for link in inner.links.values() {
             let _ = tokio::time::timeout(grace, link.close()).await;
         }
@@ -353,8 +361,15 @@ impl Gateway {
         self.0.world.clock.now_ms()
     }
 
-    fn terms<'a>(&'a self, profile: &'a Profile) -> Terms<'a> {
-        Terms { profile, timers: &self.0.config.timers, epoch: self.0.epoch }
+    fn terms<'a>(&'a self, profile: &'a Profile, card: &Card) -> Terms<'a> {
+        let config = &self.0.config;
+        Terms {
+            profile,
+            timers: &config.timers,
+            epoch: self.0.epoch,
+            hours: self.delivery_hours(card),
+            numbers_kept_ms: config.retention.numbers_ms(),
+        }
     }
 
     fn profile(&self, name: &str) -> Option<&Profile> {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::applet::Message;
-use crate::card::{Bearer, Card, Event, Owner, Profile, Refused, ResponseData, WriteId, WriteState};
+use crate::card::{Bearer, Card, End, Event, Owner, Profile, ResponseData, WriteId, WriteState};
 use crate::ota::tp::TpAddress;
 use crate::ota::{Cntr, OpenedResponse, Spi2, Tar, response};
 use crate::store::records::{SealedParts, Write};
@@ -59,6 +59,9 @@ pub enum ExportError {
     /// Nothing of the write is to be brought to the card on site, or not now.
     #[error("nothing is to be brought to the card on site: the write is {}", .0.name())]
     Nothing(WriteState),
+    /// The packet cannot be made: what it lacks, or why.
+    #[error("the packet cannot be made: {0}")]
+    Impossible(String),
     /// Lost against concurrent changes, or the card cannot be served now: try again.
     #[error("busy")]
     Busy,
@@ -85,6 +88,9 @@ pub enum ResponsesError {
         /// Its place, from 0.
         index: usize,
     },
+    /// The answers cannot be opened: what the card lacks.
+    #[error("the card cannot be served: {0}")]
+    Impossible(String),
     /// Lost against concurrent changes, or the card cannot be served now: try again.
     #[error("busy")]
     Busy,
@@ -95,18 +101,20 @@ pub enum ResponsesError {
 
 impl From<CardError> for ExportError {
     fn from(error: CardError) -> Self {
-        match error {
-            CardError::Store(error) => Self::Store(error),
-            _ => Self::Busy,
+        match (error.lacks(), error) {
+            (Some(lacks), _) => Self::Impossible(lacks),
+            (None, CardError::Store(error)) => Self::Store(error),
+            (None, _) => Self::Busy,
         }
     }
 }
 
 impl From<CardError> for ResponsesError {
     fn from(error: CardError) -> Self {
-        match error {
-            CardError::Store(error) => Self::Store(error),
-            _ => Self::Busy,
+        match (error.lacks(), error) {
+            (Some(lacks), _) => Self::Impossible(lacks),
+            (None, CardError::Store(error)) => Self::Store(error),
+            (None, _) => Self::Busy,
         }
     }
 }
@@ -127,15 +135,22 @@ impl Gateway {
             _ => return Err(ExportError::Nothing(write.state)),
         };
         let done = self.on_card(card, Input::Event(Event::Export { id })).await?;
-        let state = done.write.map_or(write.state, |write| write.state);
-        if done.refused == Some(Refused::NoSuchWrite) || done.refused == Some(Refused::NothingToExport) {
-            return Err(ExportError::Nothing(state));
-        }
+        let write = done.write.unwrap_or(write);
+        let nothing = || match &write.reason {
+            Some(reason) if write.state == WriteState::Ended(End::Failed) => {
+                ExportError::Impossible(reason.clone())
+            }
+            _ => ExportError::Nothing(write.state),
+        };
         let ours = done.card.active.as_ref().is_some_and(|active| active.order.id == id);
-        let packet = done.card.outstanding.filter(|packet| ours && packet.bearer == Bearer::Relay);
-        let packet = packet.ok_or(ExportError::Nothing(state))?;
-        // Gone where the card has moved on since; damaged where it never could be made.
-        let sealed = self.sealed_parts(card, packet.cntr).await?.ok_or(ExportError::Busy)?;
+        let wanted = done.card.outstanding.filter(|packet| ours && packet.bearer == Bearer::Relay);
+        let packet = wanted.filter(|_| done.refused.is_none()).ok_or_else(nothing)?;
+        let Some(sealed) = self.sealed_parts(card, packet.cntr).await? else {
+            // The card has moved on since; or the packet could not be made, and a stop came before that was noted.
+            let why = "its octets were never stored".to_owned();
+            self.on_card(card, Input::Event(Event::Unmade { cntr: packet.cntr, why })).await?;
+            return Err(ExportError::Busy);
+        };
         Ok(Export {
             write: id,
             attempt: attempt(packet.cntr),
@@ -168,7 +183,7 @@ impl Gateway {
             return Err(ResponsesError::Form { index });
         }
         let write = self.write(owner, id).await?.ok_or(ResponsesError::NotFound)?;
-        let exported = write.bearer == Some(Bearer::Relay) && write.cntr.is_some();
+        let exported = write.reaches_by() == Some(Bearer::Relay) && write.cntr.is_some();
         let Some(card) = write.card.filter(|_| exported) else { return Err(ResponsesError::NotExported) };
         let read = self.0.world.store.get_one(keys::card_keys(card)).await?;
         let card_keys = read.value.unwrap_or_default();

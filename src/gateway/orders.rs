@@ -371,6 +371,7 @@ impl Gateway {
             written_at: None,
             ended_at: None,
             bearer: order.bearer,
+            decided: None,
             retry_of: None,
             imei_verified: None,
             profile: order.profile.clone(),

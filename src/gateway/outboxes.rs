@@ -217,9 +217,9 @@ impl Gateway {
         read.value.first().map(|(key, _)| place_of(key)).transpose()
     }
 
-    /// Puts a fact into the timeline of its card, the log of its owner and the outboxes of its owner's endpoints. What was
-    /// posted back from a site is kept, and not told: whoever posted it knows. `telling` was begun before the first fact of the commit and is
-    /// dropped after it.
+    /// Puts a fact into the timeline of its card, the log of its owner and the outboxes of its owner's endpoints. What
+    /// was posted back from a site is kept, and not told: whoever posted it knows. `telling` was begun before the first
+    /// fact of the commit and is dropped after it.
     pub(super) fn put_fact(&self, commit: &mut Commit, fact: &FactRecord, telling: &mut Telling<'_>) {
         if let Some(card) = fact.card {
             let entry = keys::TimelineEntry { card, seq: fact.seq };

@@ -72,10 +72,7 @@ pub struct WriteFilter {
 impl WriteFilter {
     /// The id that every write wanted comes after: ids begin with the time (uuid version 7).
     fn first(&self) -> Option<WriteId> {
-        let mut octets = [0; 16];
-        let time = self.created_after?.to_be_bytes();
-        octets.iter_mut().zip(time.iter().skip(2)).for_each(|(to, from)| *to = *from);
-        Some(WriteId::from_octets(octets))
+        Some(WriteId::first_at(self.created_after?))
     }
 
     fn takes(&self, write: &Write) -> bool {

@@ -1,10 +1,6 @@
 //! Messages that were refused for good: kept for a while, told to the cards that they claim to be of, and tried again when
 //! the card that they are of is imported.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
-use crate::card::CardId;
 use crate::identity::Msisdn;
 use crate::ota::{Content, UserData};
 use crate::smpp::Sm;
@@ -25,42 +21,14 @@ const OCTETS_MAX: usize = 2048;
 /// Entries read at once.
 const PAGE: usize = 256;
 
-/// How long a card is not told again of the same kind of refusal.
-const QUIET_MS: u64 = 60_000;
-
-/// Cards and kinds of refusals that are remembered to have been told; beyond them none is told.
-const TOLD_MAX: usize = 16_384;
-
-/// When which card was last told of which kind of refusal, unix ms.
-#[derive(Default)]
-pub(super) struct Told(Mutex<BTreeMap<(CardId, Refusal), u64>>);
-
-impl Told {
-    /// Whether a card may be told now; notes that it is.
-    fn may_tell(&self, card: CardId, refusal: Refusal, now: u64) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD_MAX {
-            told.retain(|_, at| *at + QUIET_MS > now);
-        }
-        let quiet = told.get(&(card, refusal)).is_some_and(|at| *at + QUIET_MS > now);
-        if quiet || told.len() >= TOLD_MAX {
-            return false;
-        }
-        told.insert((card, refusal), now);
-        true
-    }
-}
-
 impl Gateway {
-    /// Leaves a trace of a refused message on the cards that it claims to be of, not too often.
+    /// Leaves a trace of a refused message on the cards that it claims to be of.
     pub(super) async fn warn_cards(&self, candidates: &[Candidate], taken: &Taken) -> Result<(), CardError> {
         let Taken::Refused(refusal, reason) = taken else { return Ok(()) };
         for Candidate { card, .. } in candidates {
-            if self.0.told.may_tell(card.id, *refusal, self.now()) {
-                let what = format!("{}: {reason}", refusal.name());
-                let hint = Hint { what, cntr: None, rsc: None };
-                self.on_card(card.id, Input::Event(hint.event(None))).await?;
-            }
+            let what = format!("{}: {reason}", refusal.name());
+            let hint = Hint { what, cntr: None, rsc: None };
+            self.on_card(card.id, Input::Event(hint.event(None))).await?;
         }
         Ok(())
     }

@@ -58,6 +58,22 @@ async fn a_packet_is_read_brought_and_answered() {
     assert_eq!(nothing.problem(), (409, "nothing-to-export"));
 }
 
+/// R25: what is missing is named, and trying again later is not asked for.
+#[tokio::test]
+async fn an_export_that_cannot_be_made_says_what_is_missing() {
+    let platform = Platform::start().await;
+    platform.card_on_site(EID).await;
+    let placed = platform.order(&order_for(EID, 1)).await;
+    let card = placed.body["card"].as_str().unwrap().parse().unwrap();
+    let mut commit = airwrite::store::Commit::new();
+    commit.delete(airwrite::store::keys::card_keys(card));
+    platform.gateway.store().commit(commit).await.unwrap();
+    let refused = platform.get(&format!("/v1/writes/{}/export", placed.id())).await;
+    assert_eq!(refused.problem(), (409, "packet-impossible"));
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("card keys: "), "{detail}");
+}
+
 fn answers(attempt: u32, rapdu: &str) -> Value {
     json!({"attempt": attempt, "responses": [{"n": 1, "rapdu": rapdu}]})
 }

@@ -7,7 +7,6 @@ use airwrite::api::webhook::{EndpointConfig, WebhookConfig, Webhooks, World as W
 use airwrite::api::{ApiConfig, ApiMetrics, ApiState, Scope, create_key, serve};
 use airwrite::card::{Binding, Card, CardId, Profile, Timers};
 use airwrite::gateway::{CardLookup, EndpointRef, Gateway, GatewayConfig, World};
-use airwrite::identity::EidChecksum;
 use airwrite::link::TcpConnector;
 use airwrite::store::records::{FactRecord, encode_card, encode_fact};
 use airwrite::store::{Commit, Guarded, MemoryStore, Store, Unguarded, keys};
@@ -74,7 +73,7 @@ impl Platform {
             links: Vec::new(),
             routes: Vec::new(),
             endpoints: vec![EndpointRef { name: "console".into(), owner: "acme".parse().unwrap() }],
-            eid_checksum: EidChecksum::Reject,
+            ..GatewayConfig::default()
         };
         let gateway = Gateway::start(config, world).await.unwrap();
         let key = async |owner: &str, scopes: BTreeSet<Scope>| {

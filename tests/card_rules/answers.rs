@@ -1,6 +1,6 @@
 //! What a PoR says (rules section 2).
 
-use airwrite::applet::{LastState, WriteResult, WriteStatus};
+use airwrite::applet::{LastState, WriteResult, WriteStatus, detail};
 use airwrite::card::{End, Event, Purpose, ResponseData, WriteState};
 use airwrite::identity::Eid;
 use airwrite::ota::{Cntr, Rsc};
@@ -89,6 +89,61 @@ fn rsc_07_writes_again_later_under_a_new_cntr() {
     rig.hand_over(OLD);
     rig.por(1, WriteStatus::Accepted);
     rig.expect(WriteState::Written);
+}
+
+#[test]
+fn a_card_that_is_busy_is_written_again_later_under_a_new_cntr() {
+    let busy = || WriteResult { detail: detail::BUSY, ..Rig::result(1, WriteStatus::Refused) };
+    let mut rig = Rig::sent();
+    rig.answer(Rsc::OK, ResponseData::Result(busy()));
+    rig.expect(WriteState::Queued);
+    assert_eq!((rig.facts(), rig.purpose()), (vec!["card.hint"], None));
+    assert_eq!(rig.due(), Some(rig.now + 5 * MINUTE));
+    rig.run_for(5 * MINUTE);
+    assert_eq!((rig.last_seal().cntr.get(), rig.last_write().tid), (102, 1));
+    rig.hand_over(OLD);
+    // That answer once more says nothing of what is out now, nor does the card's own word.
+    let (cntr, before) = (Cntr::try_from(101).expect("a CNTR"), rig.card.clone());
+    let data = ResponseData::Result(busy());
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None });
+    assert_eq!(rig.card, before);
+    rig.mo_result(busy(), number(OLD));
+    rig.expect(WriteState::Sent);
+    rig.por(1, WriteStatus::Accepted);
+    rig.expect(WriteState::Written);
+}
+
+#[test]
+fn r25_a_refusal_fails_the_write_with_the_applets_reason_in_words() {
+    for (code, words) in [
+        (detail::NONE, "no reason given"),
+        (detail::OTHER_IMEI, "the card is in another device"),
+        (detail::TID_TOO_LOW, "a later write was taken up before"),
+        (200, "detail 200"),
+    ] {
+        let mut rig = Rig::sent();
+        let result = WriteResult { detail: code, ..Rig::result(1, WriteStatus::Refused) };
+        rig.answer(Rsc::OK, ResponseData::Result(result));
+        rig.expect_end(1, End::Failed);
+        assert_eq!(rig.step.writes[0].reason, Some(format!("card_refuses: {words}")));
+    }
+}
+
+#[test]
+fn a_packet_that_cannot_be_made_fails_its_write_and_no_other() {
+    let mut rig = Rig::new();
+    rig.order(1);
+    rig.order(2);
+    let cntr = rig.outstanding();
+    rig.event(Event::Unmade { cntr, why: "3 parts".to_owned() });
+    rig.expect_end(1, End::Failed);
+    assert_eq!(rig.step.writes[0].reason.as_deref(), Some("packet_cannot_be_made: 3 parts"));
+    assert_eq!(rig.freed, [target(1)]);
+    rig.event(Event::Tick);
+    rig.expect(WriteState::Sealed);
+    let before = rig.card.active.clone();
+    rig.event(Event::Unmade { cntr, why: "3 parts".to_owned() });
+    assert_eq!(rig.card.active, before, "another packet");
 }
 
 #[test]
@@ -209,8 +264,30 @@ fn i7_a_hint_is_told_and_changes_nothing_else() {
     rig.event(Event::Hint { what: "PoR in clear: 00".into(), cntr: None, rsc: Some(Rsc::OK), from: None });
     assert_eq!(rig.facts(), ["card.hint"]);
     assert_eq!(rig.card.seq, before.seq + 1);
-    rig.card.seq = before.seq;
+    (rig.card.seq, rig.card.hints) = (before.seq, before.hints.clone());
     assert_eq!(rig.card, before);
+}
+
+#[test]
+fn i9_hints_that_anybody_can_cause_are_told_once_a_minute_of_each_kind() {
+    let mut rig = Rig::sent();
+    let hint = |rsc| Event::Hint { what: "forged".into(), cntr: None, rsc, from: None };
+    let mut told = 0;
+    for second in 0..600 {
+        // A message that is refused, an answer that is not protected, and a refusal in clear.
+        for rsc in [None, Some(Rsc::OK), Some(Rsc::TAR_UNKNOWN)] {
+            rig.event(hint(rsc));
+            told += rig.facts().iter().filter(|kind| **kind == "card.hint").count();
+            let first = rig.step.facts.first().map(|fact| fact.detail.as_str());
+            match second % 60 {
+                0 if second == 0 => assert_eq!(first, Some("forged"), "the first is not lost"),
+                0 => assert_eq!(first, Some("forged; 59 more like it before")),
+                _ => {}
+            }
+        }
+        rig.now += SECOND;
+    }
+    assert_eq!(told, 30);
 }
 
 #[test]

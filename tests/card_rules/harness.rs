@@ -6,8 +6,9 @@ use airwrite::applet::{
     BindingRequest, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult, WriteStatus,
 };
 use airwrite::card::{
-    BindingPolicy, Card, CardId, Counter, DeviceView, End, Event, FromCard, Leg, Order, Profile, Purpose,
-    ResponseData, Seal, Step, Submission, Submitted, Subscription, Terms, Timers, WriteId, WriteState, apply,
+    BindingPolicy, Card, CardId, Counter, DeliveryHours, DeviceView, End, Event, FromCard, Leg, Order,
+    Profile, Purpose, ResponseData, Seal, Step, Submission, Submitted, Subscription, Terms, Timers, WriteId,
+    WriteState, apply,
 };
 use airwrite::identity::{Eid, Imei, Msisdn};
 use airwrite::ota::{Cntr, Rsc};
@@ -66,6 +67,8 @@ pub(crate) struct Rig {
     pub(crate) timers: Timers,
     pub(crate) profile: Profile,
     pub(crate) epoch: u64,
+    /// When it may be written over the air.
+    pub(crate) hours: Option<DeliveryHours>,
     /// What followed from the last event.
     pub(crate) step: Step,
     /// Every packet sealed.
@@ -111,6 +114,7 @@ impl Rig {
             timers: Timers::default(),
             profile: profile(),
             epoch: 1,
+            hours: None,
             seals: Vec::new(),
             freed: Vec::new(),
             told: Vec::new(),
@@ -155,8 +159,7 @@ impl Rig {
     pub(crate) fn event(&mut self, event: Event) -> &Step {
         let next = self.card.queue.first().filter(|_| self.card.active.is_none());
         let next = next.and_then(|id| self.orders.get(id)).cloned();
-        let terms = Terms { profile: &self.profile, timers: &self.timers, epoch: self.epoch };
-        let step = apply(&self.card, event, next, &terms, self.now);
+        let step = apply(&self.card, event, next, &self.terms(), self.now);
         self.card = step.card.clone();
         self.seals.extend(step.seal.iter().cloned());
         self.freed.extend(step.freed.iter().cloned());
@@ -176,7 +179,12 @@ impl Rig {
     }
 
     pub(crate) fn due(&self) -> Option<u64> {
-        self.card.due(&Terms { profile: &self.profile, timers: &self.timers, epoch: self.epoch })
+        self.card.due(&self.terms())
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        let Self { profile, timers, epoch, hours, .. } = self;
+        Terms { profile, timers, epoch: *epoch, hours: *hours, numbers_kept_ms: 400 * DAY }
     }
 
     /// Lets the clock do what is due until `at`, as the timers do.

@@ -148,6 +148,7 @@ fn i7_a_claim_for_a_bound_card_changes_nothing() {
         assert_eq!(rig.facts(), ["binding.suspect"]);
         assert_eq!((rig.card.binding.clone(), rig.card.claimed.clone()), (bound.clone(), None));
         assert!(rig.card.owed.is_empty() && rig.purpose().is_none());
+        rig.run_for(MINUTE);
     }
     raw(
         &mut rig,

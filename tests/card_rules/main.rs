@@ -7,6 +7,7 @@ mod decisions;
 mod delivery;
 mod flows;
 mod harness;
+mod hours;
 mod low_trust;
 mod on_site;
 mod queue;

@@ -76,4 +76,19 @@ fn a_binding_takes_no_more_waiting_writes_than_there_is_room_for() {
     assert_eq!(rig.card.queue.len(), QUEUE_MAX);
     let taken = rig.step.bound.as_ref().map(|bound| bound.taken.clone());
     assert_eq!(taken, Some((6..=9).map(write_id).collect()));
+    let left = rig.step.bound.as_ref().map(|bound| bound.left_waiting.clone());
+    assert_eq!(left, Some((10..=13).map(write_id).collect()));
+    let hint = rig.step.facts.iter().find(|fact| fact.kind == "card.hint").expect("it is told");
+    assert_eq!(hint.detail, "8 writes wait for the card: 4 more go on waiting for the device");
+    // Looked at again: nothing while there is no room, and then what there is room for.
+    let device = |rig: &Rig, n| DeviceView { card: Some(rig.card.id), waiting: vec![rig.new_order(n)] };
+    let supplied = |rig: &mut Rig| {
+        let device = device(rig, 10);
+        rig.event(Event::Supplied { imei: imei(), device });
+    };
+    supplied(&mut rig);
+    assert!(!rig.step.changed);
+    rig.cancel(3);
+    supplied(&mut rig);
+    assert_eq!(rig.step.bound.as_ref().map(|bound| bound.taken.clone()), Some(vec![write_id(10)]));
 }

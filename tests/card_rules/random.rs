@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use airwrite::applet::{LastState, PollAnswer, WriteResult, WriteStatus};
 use airwrite::card::{
-    Bearer, BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, QUEUE_MAX, ResponseData,
-    Submitted, Subscription, WriteId, WriteState,
+    Bearer, BindingPolicy, CardId, ClaimSource, DeliveryHours, DeviceView, End, Event, FromCard, Purpose,
+    QUEUE_MAX, ResponseData, Submitted, Subscription, WriteId, WriteState,
 };
 use airwrite::identity::{Imei, Msisdn};
 use airwrite::ota::{Cntr, Rsc, Spi2};
@@ -314,8 +314,11 @@ impl Watch {
             after.owed.clone_from(&before.owed);
             after.notice.clone_from(&before.notice);
             after.counters.clone_from(&before.counters);
+            // It is told, not too often.
+            (after.seq, after.hints) = (before.seq, before.hints.clone());
             assert_eq!(after, before, "I6");
-            assert!(self.rig.step.facts.is_empty(), "I6: {:?}", self.rig.step.facts);
+            let told = self.rig.step.facts.iter().map(|fact| fact.kind.as_str()).collect::<Vec<_>>();
+            assert!(matches!(told[..], [] | ["binding.repeated" | "card.hint"]), "I6: {told:?}");
             self.last_message = Some((cntr, digest, from.expect("a number"), message));
         }
     }
@@ -355,6 +358,14 @@ impl Watch {
             let packet = self.rig.card.outstanding.as_ref().map(|packet| packet.cntr.get());
             let notice = self.rig.card.notice.as_ref().map(|notice| notice.cntr.get());
             assert!([packet, notice].contains(&Some(cntr)));
+            let writes = self
+                .rig
+                .card
+                .outstanding
+                .as_ref()
+                .is_some_and(|packet| packet.purpose == Purpose::Write && packet.cntr == submission.cntr);
+            let open = self.rig.hours.is_none_or(|hours| hours.opens(self.rig.now) == self.rig.now);
+            assert!(open || !writes, "a write goes out outside the delivery hours");
         }
         // I4: what is outstanding is the only packet that asks a PoR; nothing that asks none is newer.
         let asking = step.seal.iter().filter(|seal| seal.spi2 != Spi2::NO_POR).count();
@@ -440,7 +451,7 @@ impl Watch {
         let mut rested = false;
         let mut probe = Rig::new();
         probe.card.clone_from(&self.rig.card);
-        (probe.now, probe.epoch) = (self.rig.now, self.rig.epoch);
+        (probe.now, probe.epoch, probe.hours) = (self.rig.now, self.rig.epoch, self.rig.hours);
         probe.orders.clone_from(&self.rig.orders);
         for _ in 0..QUEUE_MAX + 4 {
             if probe.due().is_none_or(|due| due > probe.now) {
@@ -479,10 +490,13 @@ proptest! {
     fn whatever_happens_the_invariants_hold(
         actions in prop::collection::vec(action(), 1..60),
         numbered: bool,
+        hours in prop::option::of((0_u16..1440, 0_u16..1440)),
         policy in prop::sample::select(vec![BindingPolicy::Accept, BindingPolicy::Hold, BindingPolicy::Reject]),
     ) {
         let mut watch = Watch::new();
         watch.rig.profile.trust.binding_policy = policy;
+        watch.rig.hours =
+            hours.map(|(from_min, to_min)| DeliveryHours { from_min, to_min, utc_offset_min: 0 });
         if !numbered {
             (watch.rig.card.preset, watch.rig.card.current) = (None, None);
         }

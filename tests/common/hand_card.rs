@@ -1,7 +1,7 @@
 //! A card by hand: it can say what no simulated card would.
 
 use airwrite::applet::{
-    BindingRequest, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult, WriteStatus,
+    BindingRequest, LastState, Message, PollAnswer, Trigger, WriteCard, WriteResult, WriteStatus, detail,
 };
 use airwrite::card::Subscription;
 use airwrite::identity::{Eid, Imei, Imsi};
@@ -113,6 +113,16 @@ impl HandCard {
     pub(crate) fn result(&self, tid: u32, status: WriteStatus, imsi: Imsi) -> Message {
         let (eid, imei, imsi) = (self.eid, self.imei, Some(imsi));
         Message::WriteResult(WriteResult { tid, eid, imsi, imei, status, detail: 0, mt_counter: 0 })
+    }
+
+    /// The refusal of a write, because another one is under way.
+    pub(crate) fn busy(&self, tid: u32, imsi: Imsi) -> Message {
+        match self.result(tid, WriteStatus::Refused, imsi) {
+            Message::WriteResult(result) => {
+                Message::WriteResult(WriteResult { detail: detail::BUSY, ..result })
+            }
+            other => other,
+        }
     }
 
     /// The answer to a poll: how far the write `last_tid` came, and what the card is now.

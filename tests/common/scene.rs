@@ -9,10 +9,10 @@ use airwrite::cli::sample::{Sample, Target, device_imei, sample};
 use airwrite::config;
 use airwrite::gateway::import::{CardRow, Importer, import};
 use airwrite::gateway::{
-    CancelError, CardLookup, CardRef, EndpointRef, Export, Gateway, GatewayConfig, Idempotency, NewOrder,
-    OrderError, Placed, RouteConfig, World,
+    CancelError, CardLookup, CardRef, DeliveryHoursConfig, EndpointRef, Export, Gateway, GatewayConfig,
+    Idempotency, NewOrder, OrderError, Placed, Retention, RouteConfig, World,
 };
-use airwrite::identity::{EidChecksum, Imei};
+use airwrite::identity::Imei;
 use airwrite::link::{BoxFuture, Connector, LinkConfig, SourceConfig, Transport};
 use airwrite::sim::milenage::Credentials;
 use airwrite::sim::{
@@ -91,6 +91,9 @@ pub(crate) struct Setup {
     /// Whether the platform knows the cards from the start.
     pub(crate) imported: bool,
     pub(crate) lookup: Option<Arc<dyn CardLookup>>,
+    /// When cards may be written over the air.
+    pub(crate) delivery_hours: Vec<DeliveryHoursConfig>,
+    pub(crate) retention: Retention,
     /// Whether the gateway is connected to the test ([`Scene::connection`]) and not to the simulated operator.
     pub(crate) by_hand: bool,
 }
@@ -110,6 +113,8 @@ impl Setup {
             kinds: &[],
             imported: true,
             lookup: None,
+            delivery_hours: Vec::new(),
+            retention: Retention::default(),
             by_hand: false,
         }
     }
@@ -153,6 +158,8 @@ struct Terms {
     profile: Profile,
     link: LinkConfig,
     lookup: Option<Arc<dyn CardLookup>>,
+    delivery_hours: Vec<DeliveryHoursConfig>,
+    retention: Retention,
 }
 
 impl Scene {
@@ -163,7 +170,7 @@ impl Scene {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand, .. } = setup;
-        let Setup { kinds, imported, lookup, link, .. } = setup;
+        let Setup { kinds, imported, lookup, link, delivery_hours, retention, .. } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
@@ -202,7 +209,7 @@ impl Scene {
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let terms = Terms { timers, profile, link, lookup };
+        let terms = Terms { timers, profile, link, lookup, delivery_hours, retention };
         let gateway = start(&line, &store, &clock, &rng, &terms).await;
         Self { sim, gateway, sample, store, connections, line, rng, clock, terms }
     }
@@ -442,7 +449,7 @@ async fn start(
     rng: &Arc<SeededRng>,
     terms: &Terms,
 ) -> Gateway {
-    let Terms { timers, profile, link, lookup } = terms;
+    let Terms { timers, profile, link, lookup, delivery_hours, retention } = terms;
     let link = LinkConfig {
         name: "smsc".into(),
         address: "in memory".into(),
@@ -460,7 +467,9 @@ async fn start(
         links: vec![link],
         routes: vec![route],
         endpoints: vec![EndpointRef { name: ENDPOINT.into(), owner: Scene::owner() }],
-        eid_checksum: EidChecksum::Reject,
+        delivery_hours: delivery_hours.clone(),
+        retention: retention.clone(),
+        ..GatewayConfig::default()
     };
     let rng: Arc<dyn Rng> = rng.clone();
     let world = World {

@@ -9,7 +9,7 @@ use airwrite::card::{Card, LegState, Owner, Profile, Subscription, Timers, Write
 use airwrite::cli::sample::Target;
 use airwrite::gateway::import::{CardRow, Importer, import};
 use airwrite::gateway::{CardRef, Gateway, GatewayConfig, NewOrder, RouteConfig, World};
-use airwrite::identity::{EidChecksum, Imei};
+use airwrite::identity::Imei;
 use airwrite::link::{LinkConfig, SourceConfig, TcpConnector};
 use airwrite::sim::CardSpec;
 use airwrite::store::records::{FactRecord, Write};
@@ -118,6 +118,6 @@ fn config(smsc: SocketAddr) -> GatewayConfig {
             link: "smsc".into(),
         }],
         endpoints: Vec::new(),
-        eid_checksum: EidChecksum::Reject,
+        ..GatewayConfig::default()
     }
 }

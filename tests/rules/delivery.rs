@@ -17,6 +17,7 @@ const ROWS: &[Row] = &[
         given: &[Does::Bind],
         does: &[Does::Wait(61), Does::Again],
         answers: &["ESME_ROK", "binding response again"],
+        events: &["binding.repeated"],
         ..ROW
     },
     Row {
@@ -76,7 +77,12 @@ const ROWS: &[Row] = &[
         answers: &["ESME_RX_T_APPN"],
         ..ROW
     },
-    Row { name: "shutting down", does: &[Does::BindsWhileItStops], answers: &["ESME_RX_T_APPN"], ..ROW },
+    Row {
+        name: "shutting down: one waits for the store, one comes too late",
+        does: &[Does::BindsWhileItStops],
+        answers: &["ESME_RX_T_APPN", "ESME_RX_T_APPN"],
+        ..ROW
+    },
     Row {
         name: "the inbound queue is full",
         does: &[Does::TooManyAtOnce],

@@ -131,6 +131,15 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "00 refused because another write is under way: a new CNTR after back-off",
+        given: SENT,
+        does: &[Does::Por(Rsc::OK, Says::Busy), Does::Wait(295), Does::Wait(10)],
+        state: "sent",
+        answers: &["ESME_ROK", "write anew"],
+        events: &["card.hint", "write.sent"],
+        ..ROW
+    },
+    Row {
         name: "08 more time: the real answer follows",
         given: SENT,
         does: &[Does::Por(Rsc::MORE_TIME, Says::Nothing), Does::Wait(60), Does::Por(Rsc::OK, Says::Accepted)],

@@ -126,6 +126,8 @@ pub(crate) enum Says {
     Nothing,
     Accepted,
     Refused,
+    /// Refused, because another write is under way.
+    Busy,
     /// The last write the card knows is another one.
     NeverHeardOfIt,
     /// How far the write came.

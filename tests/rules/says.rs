@@ -53,6 +53,7 @@ impl Play {
             Says::Nothing => None,
             Says::Accepted => Some(self.card.result(packet.message.tid(), WriteStatus::Accepted, old)),
             Says::Refused => Some(self.card.result(packet.message.tid(), WriteStatus::Refused, old)),
+            Says::Busy => Some(self.card.busy(packet.message.tid(), old)),
             Says::NeverHeardOfIt => state(0, LastState::None, old),
             Says::State(LastState::Confirmed) => state(self.tid(), LastState::Confirmed, self.target().imsi),
             Says::State(last) => state(self.tid(), last, old),

@@ -50,6 +50,15 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "the binding request once more, octet by octet",
+        given: SENT,
+        does: &[Does::Again, Does::Again],
+        state: "sent",
+        answers: &["ESME_ROK", "ESME_ROK"],
+        events: &["binding.repeated"],
+        ..ROW
+    },
+    Row {
         name: "another binding request under a counter that was used",
         given: SENT,
         does: &[Does::Junk(Junk::UsedCounter)],

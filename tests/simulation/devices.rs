@@ -120,7 +120,8 @@ async fn a_packet_that_cannot_be_made_fails_its_write_and_keeps_nothing_else_fro
     scene.until(&[write], MINUTE, WriteState::is_end).await;
     let write = scene.write(write).await;
     assert_eq!(write.state.name(), "failed");
-    assert!(write.reason.unwrap().contains("could not be sealed"));
+    let reason = "packet_cannot_be_made: the packet needs 1 parts, profile airwrite-applet allows 0";
+    assert_eq!(write.reason.as_deref(), Some(reason));
     assert_eq!(ends(&scene).await[&write.id].len(), 1);
     assert_eq!(scene.report().await.cards[0].card.mt_packets, 0);
     // Its numbers are free.

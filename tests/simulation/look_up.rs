@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airwrite::card::{BindingPolicy, End, Hold, Owner, WriteState};
-use airwrite::gateway::{CardLookup, CardRef, DecisionError, LookupError, RetryError, SupplyError};
+use airwrite::gateway::{CardLookup, CardRef, DecisionError, LookupError, NewOrder, RetryError, SupplyError};
 use airwrite::identity::Imei;
 use airwrite::link::BoxFuture;
 use airwrite::ota::Spi1;
@@ -143,6 +143,47 @@ async fn an_ended_write_is_ordered_again_and_a_card_is_asked() {
     assert_eq!(scene.report().await.cards[0].card.mt_packets, packets + 1);
     assert_eq!(scene.card(0).await.outstanding, None, "answered");
     sound(&scene, &[first, second.id]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_keeps_the_bearer_that_was_ordered() {
+    use airwrite::card::Bearer;
+    let scene = Scene::with(Setup { kinds: &[Kind::OnSite], ..Setup::new(1, 237) }).await;
+    for ordered in [None, Some(Bearer::Sms)] {
+        let order = NewOrder { bearer: ordered, card: Some(scene.card_ref(0)), ..scene.new_order(0, 0) };
+        let first = scene.place(order, None).await.unwrap().write.id;
+        let begun = scene.write(first).await;
+        assert_eq!((begun.bearer, begun.decided), (ordered, Some(ordered.unwrap_or(Bearer::Relay))));
+        assert_eq!(scene.cancel(first).await.unwrap().state, CANCELLED);
+        let again = scene.gateway.retry(&Scene::owner(), first, None).await.unwrap().write;
+        assert_eq!(again.bearer, ordered, "resolved anew where nothing was ordered");
+        assert_eq!(scene.cancel(again.id).await.unwrap().state, CANCELLED);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_for_which_its_card_has_no_room_is_taken_when_there_is() {
+    let scene = Scene::with(Setup { kinds: &[Kind::OnSite], targets: 12, ..Setup::new(2, 238) }).await;
+    let mut writes = vec![scene.order_naming_card(0).await];
+    for target in 1..9 {
+        writes.push(scene.order_for(0, target).await);
+    }
+    // Another device, whose order waits, gets the same card.
+    let waiting = scene.order_for(1, 9).await;
+    let supplied = scene.gateway.supply_binding(&Scene::owner(), scene.imei(1), scene.card_ref(0)).await;
+    assert_eq!(supplied.unwrap().waiting, [waiting]);
+    assert_eq!((scene.write(waiting).await.state, scene.count("card.hint").await), (WriteState::Waiting, 1));
+    tokio::time::sleep(HOUR).await;
+    assert_eq!((scene.write(waiting).await.state, scene.count("card.hint").await), (WriteState::Waiting, 1));
+    assert_eq!(scene.cancel(writes[4]).await.unwrap().state, CANCELLED);
+    scene.until(&[waiting], 11 * MINUTE, |state| state == WriteState::Queued).await;
+    assert_eq!(scene.cancel(writes[5]).await.unwrap().state, CANCELLED);
+    tokio::time::sleep(HOUR).await;
+    let of_waiting = |(key, value): &(airwrite::store::Key, bytes::Bytes)| {
+        keys::Timer::parse(key).unwrap().id == waiting.octets() && value.ends_with(b"l")
+    };
+    let timers = entries(&scene, keys::Space::Timer).await;
+    assert_eq!(timers.iter().filter(|timer| of_waiting(timer)).count(), 0, "it is not looked at any more");
 }
 
 #[tokio::test(start_paused = true)]

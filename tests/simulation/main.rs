@@ -11,6 +11,8 @@
 //! | `plain` | cards whose own messages are not secured |
 //! | `look_up` | cards that the business platform knows, and what its operators decide |
 //! | `spoofing` | messages that somebody else made |
+//! | `hours` | delivery hours |
+//! | `retention` | what is forgotten, and when |
 //! | `by_hand` | messages that no simulated card sends |
 //! | `requirements` | what was asked for, from end to end |
 //! | `crashes` | all of it at random, with crashes |
@@ -22,11 +24,13 @@ mod by_hand;
 mod crashes;
 mod devices;
 mod flow;
+mod hours;
 mod look_up;
 mod network;
 mod on_site;
 mod plain;
 mod requirements;
+mod retention;
 mod spoofing;
 mod storage;
 

@@ -7,7 +7,7 @@ use airwrite::gateway::{ExportError, NewOrder, OrderError, ResponsesError};
 use airwrite::store::records::decode_fact;
 use airwrite::store::{Scan, Store, Unguarded, keys};
 
-use crate::common::scene::{Kind, Scene, Setup};
+use crate::common::scene::{Kind, Scene, Setup, profile};
 use crate::{CANCELLED, EFFECTIVE, EXPIRED, sound};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ async fn r13_r19_a_card_without_preset_is_written_on_site_and_effective_by_its_o
     tokio::time::sleep(MINUTE).await;
     let export = scene.export(write).await;
     let exported = scene.write(write).await;
-    assert_eq!((exported.state, exported.bearer), (WriteState::OnSite, Some(Bearer::Relay)));
+    assert_eq!((exported.state, exported.reaches_by()), (WriteState::OnSite, Some(Bearer::Relay)));
     assert_eq!(
         export.parts[0].at,
         format!(
@@ -53,6 +53,54 @@ async fn r13_r19_a_card_without_preset_is_written_on_site_and_effective_by_its_o
     assert_eq!(card.binding.unwrap().imei.key(), scene.imei(0).key());
     let report = scene.report().await.cards.remove(0);
     assert_eq!(report.attached, Some(scene.sample.targets[0].imsi));
+    sound(&scene, &[write]).await;
+}
+
+/// R25: whoever asks is told what is missing, and can have it mended.
+#[tokio::test(start_paused = true)]
+async fn a_packet_that_cannot_be_made_is_refused_with_its_reason() {
+    let mut scene = scene(1, 209).await;
+    let write = scene.order_naming_card(0).await;
+    let refused = async |scene: &Scene| match scene.gateway.export(&Scene::owner(), write).await {
+        Err(ExportError::Impossible(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    // Keys are missing, then the profile is.
+    let card_keys = keys::card_keys(scene.card_id(0).await);
+    let kept = scene.store.get_one(card_keys.clone()).await.unwrap().value.unwrap();
+    let mut commit = airwrite::store::Commit::new();
+    commit.delete(card_keys.clone());
+    scene.store.commit(commit).await.unwrap();
+    let why = refused(&scene).await;
+    assert!(why.starts_with("card keys: "), "{why}");
+    let mut commit = airwrite::store::Commit::new();
+    commit.put(card_keys, kept);
+    scene.store.commit(commit).await.unwrap();
+    scene.stop().await;
+    scene.rename_profile("another");
+    scene.start_again().await;
+    assert_eq!(refused(&scene).await, "the card's profile \"airwrite-applet\" is not configured");
+    assert_eq!(scene.write(write).await.state, WriteState::Queued, "an operator can mend that");
+    scene.stop().await;
+    scene.rename_profile("airwrite-applet");
+    scene.start_again().await;
+    assert_eq!(scene.relay(0, write).await.state, WriteState::Written);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_packet_that_never_can_be_made_fails_its_write() {
+    let mut profile = profile();
+    profile.mt.max_parts = 0;
+    let scene = Scene::with(Setup { profile, kinds: &[Kind::OnSite], ..Setup::new(1, 210) }).await;
+    let write = scene.order_naming_card(0).await;
+    let refused = scene.gateway.export(&Scene::owner(), write).await;
+    let reason = "packet_cannot_be_made: the packet needs 1 parts, profile airwrite-applet allows 0";
+    assert!(matches!(&refused, Err(ExportError::Impossible(why)) if why == reason), "{refused:?}");
+    let failed = scene.write(write).await;
+    assert_eq!((failed.state.name(), failed.reason.as_deref()), ("failed", Some(reason)));
+    assert!(scene.card(0).await.active.is_none());
+    // Its numbers are free.
+    scene.try_order(0, 0).await.unwrap();
     sound(&scene, &[write]).await;
 }
 
@@ -109,8 +157,10 @@ async fn i7_what_the_relay_makes_up_proves_nothing() {
     let clear = [&[2, 0x71, 0, 0, 11, 10, 0x41, 0x57, 0x31], &[0, 0, 0, 0, 1][..], &[0, 0, 0x90, 0]].concat();
     assert_eq!(scene.post_back(&export, vec![(1, clear)]).await.state, WriteState::OnSite);
     let other = scene.order_naming_card(1).await;
+    tokio::time::sleep(MINUTE).await;
     let others = scene.bring(1, &scene.export(other).await).await;
     assert_eq!(scene.post_back(&export, others).await.state, WriteState::OnSite);
+    tokio::time::sleep(MINUTE).await;
     let mut forged = scene.bring(0, &export).await;
     let last = forged.last_mut().unwrap();
     last.1[20] ^= 1;

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
-    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, End, HeldBinding, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, End, HeldBinding, Hints, Hold, Leg,
+    LegState, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Told, UNPROVEN_KINDS,
+    Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
 use airwrite::ota::Cntr;
@@ -86,6 +87,7 @@ pub(crate) fn full_card() -> Card {
         preset: Some(short_subscription()),
         current: Some(long_subscription()),
         previous: Some(short_subscription()),
+        replaced_at: 0,
         counters: vec![
             Counter { scope: "*".to_owned(), last: 41, epoch: 1 },
             Counter { scope: "tar:B00001".to_owned(), last: 0xFF_FFFF_FFFE, epoch: 2 },
@@ -149,6 +151,7 @@ pub(crate) fn full_card() -> Card {
         ask: false,
         asked_at: 0,
         restored: false,
+        hints: Hints::default(),
         seq: 99,
     }
 }
@@ -182,6 +185,7 @@ pub(crate) fn largest_card() -> Card {
         preset: Some(target.clone()),
         current: Some(target.clone()),
         previous: Some(target.clone()),
+        replaced_at: u64::MAX,
         counters: vec![Counter { scope: text.clone(), last: u64::MAX, epoch: u64::MAX }; 16],
         mo: MoWindow { highest: u64::MAX, seen: vec![(0xFF_FFFF_FFFF, u64::MAX); 64].into() },
         binding: Some(Binding { imei: imei(), since: u64::MAX, mo_cntr: u64::MAX, answered: Some(ack) }),
@@ -237,6 +241,7 @@ pub(crate) fn largest_card() -> Card {
         ask: true,
         asked_at: u64::MAX,
         restored: true,
+        hints: Hints([Told { at: u64::MAX, untold: u32::MAX }; UNPROVEN_KINDS]),
         seq: u64::MAX,
     }
 }
@@ -266,6 +271,7 @@ pub(crate) fn full_write() -> Write {
         retry_of: None,
         imei_verified: None,
         profile: None,
+        decided: None,
     }
 }
 
@@ -294,6 +300,7 @@ pub(crate) fn minimal_write() -> Write {
         retry_of: None,
         imei_verified: None,
         profile: None,
+        decided: None,
     }
 }
 
@@ -500,6 +507,17 @@ pub(crate) fn retried_write() -> Write {
 
 pub(crate) fn write_over_the_air() -> Write {
     Write { bearer: Some(Bearer::Sms), imei_verified: Some(true), ..minimal_write() }
+}
+
+/// Of a card that has been spoken for, and has another number than before.
+pub(crate) fn hinted_card() -> Card {
+    let mut hints = Hints::default();
+    hints.0[1] = Told { at: NOW, untold: 300 };
+    Card { previous: Some(short_subscription()), replaced_at: NOW + 5, hints, ..minimal_card() }
+}
+
+pub(crate) fn write_as_ordered() -> Write {
+    Write { bearer: None, decided: Some(Bearer::Sms), ..minimal_write() }
 }
 
 pub(crate) fn exported_parts() -> SealedParts {

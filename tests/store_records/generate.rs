@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
-    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
+    Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hints, Hold, Leg, LegState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Told, UNPROVEN_KINDS,
+    Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::Cntr;
@@ -211,7 +212,9 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
     );
     let relations = (vec(counter(), 0..=16), window(), of(binding()), of(held()), of(claimed()));
     let numbers = any::<(u32, u64, u64, bool, u64, u64)>();
-    let questions = any::<(bool, u64, bool)>();
+    let hints = any::<[(u64, u32); UNPROVEN_KINDS]>()
+        .prop_map(|kinds| Hints(kinds.map(|(at, untold)| Told { at, untold })));
+    let questions = (any::<(bool, u64, bool)>(), any::<u64>(), hints);
     (identity, subscriptions, relations, writes, numbers, questions).prop_map(
         |(identity, subscriptions, relations, writes, numbers, questions)| {
             let (id, owner, eid, iccid, profile, kvn) = identity;
@@ -219,7 +222,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
             let (counters, mo, binding, held, claimed) = relations;
             let (active, queue, outstanding, notice, owed, unsettled, last_result) = writes;
             let (last_tid, woken_at, repeated_at, resync, resynced_at, seq) = numbers;
-            let (ask, asked_at, restored) = questions;
+            let ((ask, asked_at, restored), replaced_at, hints) = questions;
             Card {
                 id,
                 owner,
@@ -230,6 +233,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 preset,
                 current,
                 previous,
+                replaced_at,
                 counters,
                 mo,
                 binding,
@@ -250,6 +254,7 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
                 ask,
                 asked_at,
                 restored,
+                hints,
                 seq,
             }
         },
@@ -261,9 +266,9 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let times = any::<(u64, u64, u64, Option<u64>, Option<u64>)>();
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
-    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"));
+    let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"), of(bearer()));
     (order, times, standing, numbers, origin).prop_map(|(order, times, standing, numbers, origin)| {
-        let (bearer, retry_of, imei_verified, profile) = origin;
+        let (bearer, retry_of, imei_verified, profile, decided) = origin;
         let (id, owner, imei, target, client_order_id) = order;
         let (created, updated, deadline, written_at, ended_at) = times;
         let (state, reason, hold, card) = standing;
@@ -292,6 +297,7 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
             retry_of,
             imei_verified,
             profile,
+            decided,
         }
     })
 }

@@ -6,7 +6,7 @@ mod generate;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-use airwrite::card::{Card, Counter, Order};
+use airwrite::card::{Bearer, Card, Counter, Order, UNPROVEN_KINDS};
 use airwrite::store::records::*;
 use airwrite::store::{Guarded, VALUE_OCTETS_MAX};
 use examples::*;
@@ -73,6 +73,12 @@ fn bodies_of_version_2_decode_for_ever() {
     check_golden_files(v2, "outbox", [("failed", &failed_outbox())], encode_outbox, decode_outbox);
     let endpoints = [("full", &full_endpoint()), ("minimal", &minimal_endpoint())];
     check_golden_files(v2, "endpoint", endpoints, encode_endpoint, decode_endpoint);
+}
+
+#[test]
+fn bodies_of_version_3_decode_for_ever() {
+    check_golden_files("v3", "card", [("hinted", &hinted_card())], encode_card, decode_card);
+    check_golden_files("v3", "write", [("as_ordered", &write_as_ordered())], encode_write, decode_write);
 }
 
 fn matches_golden_files<T: PartialEq + Debug>(
@@ -163,6 +169,11 @@ fn lists_beyond_their_limits_are_refused() {
     assert_eq!(card(|card| card.mo.seen.push_back((1, 1))), too_many("card", "mo.seen", 65, 64));
     assert_eq!(card(|card| card.owed.extend_from_within(..1)), too_many("card", "owed", 3, OWED_MAX));
     assert_eq!(card(|card| card.unsettled.extend_from_within(..1)), too_many("card", "unsettled", 5, 4));
+    let body = encode_card(&minimal_card());
+    // Tag 32, with seven times and seven numbers.
+    let hints = [&[0x82, 2, 18, 0x0A, 7][..], &[1; 7], &[0x12, 7], &[1; 7]].concat();
+    let error = decode_card(&[&body[..], &hints].concat());
+    assert_eq!(error, Err(too_many("card", "hints", 7, UNPROVEN_KINDS)));
     let legs = |card: &mut Card| {
         card.outstanding.as_mut().expect("a packet").legs.extend_from_within(..1);
     };
@@ -241,6 +252,9 @@ fn a_write_gives_its_order() {
         bearer: None,
     };
     assert_eq!(write.order(), order);
+    // What is decided later stands beside what was ordered.
+    let begun = Write { decided: Some(Bearer::Sms), ..write };
+    assert_eq!((begun.order(), begun.reaches_by()), (order, Some(Bearer::Sms)));
 }
 
 proptest! {

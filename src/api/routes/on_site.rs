@@ -89,7 +89,8 @@ impl From<&ExportPart> for ExportPartView {
     responses(
         (status = 200, description = "The packet.", body = ExportView),
         (status = 404, description = "There is no such write."),
-        (status = 409, description = "There is none now: `nothing-to-export`."),
+        (status = 409, description = "There is none now: `nothing-to-export`. It cannot be made, and it says what is missing: \
+            `packet-impossible`."),
     ),
     security(("key" = ["orders:write"])),
 )]
@@ -105,10 +106,16 @@ async fn export(
             Kind::NothingToExport,
             format!("The write is {} and has no packet to be brought to the card on site now.", state.name()),
         ),
+        ExportError::Impossible(why) => impossible(&why),
         ExportError::Busy => busy(),
         ExportError::Store(error) => error.into(),
     })?;
     Ok(Json(ExportView::from(&export)))
+}
+
+/// What no repetition of the request changes.
+fn impossible(why: &str) -> Problem {
+    Problem::new(Kind::PacketImpossible, format!("No packet of this card can be made or opened: {why}."))
 }
 
 /// Most answers of one body.
@@ -167,7 +174,8 @@ impl<'de> Deserialize<'de> for Rapdu {
     responses(
         (status = 200, description = "The write, as it is now.", body = WriteView),
         (status = 404, description = "There is no such write."),
-        (status = 409, description = "Nothing of it was handed out: `not-exported`."),
+        (status = 409, description = "Nothing of it was handed out: `not-exported`. The card cannot be served, and it says what \
+            is missing: `packet-impossible`."),
     ),
     security(("key" = ["orders:write"])),
 )]
@@ -193,6 +201,7 @@ async fn respond(
         ResponsesError::Form { index } => {
             Problem::invalid(format!("responses[{index}].rapdu"), "an R-APDU of 2 to 258 octets")
         }
+        ResponsesError::Impossible(why) => impossible(&why),
         ResponsesError::Busy => busy(),
         ResponsesError::Store(error) => error.into(),
     })?;

@@ -82,6 +82,7 @@ impl Work<'_> {
             self.activate(order);
         }
         self.give_way_to_air();
+        self.let_answers_pass();
         if self.card.outstanding.is_none() {
             self.begin_packet();
         }
@@ -95,6 +96,7 @@ impl Work<'_> {
     }
 
     fn begin_packet(&mut self) {
+        let closed_until = self.closed_until();
         let Some(active) = &mut self.card.active else { return };
         let on_site = active.bearer == Bearer::Relay;
         match active.state {
@@ -104,7 +106,10 @@ impl Work<'_> {
             WriteState::Unknown if on_site && self.now < active.not_before => {}
             // What an unresolved write left open is settled before anything new goes out.
             WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(LEGS_MAX),
-            WriteState::Queued => self.seal_write(),
+            WriteState::Queued => match closed_until {
+                Some(opens) => active.not_before = opens,
+                None => self.seal_write(),
+            },
             WriteState::Unknown if !on_site => self.seal_poll(LEGS_MAX),
             WriteState::Unknown | WriteState::Written if active.hold.is_none() => {
                 active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
@@ -266,6 +271,23 @@ impl Work<'_> {
             Answer::Binding(ack) => Some(ack),
             Answer::Result { .. } => None,
         }
+    }
+
+    /// A packet of this CNTR was to be sealed and never can be. A write ends with it: no other packet of it can be made
+    /// either, and of what went out before nothing can be executed any more.
+    pub(super) fn unmade(&mut self, cntr: Cntr, why: &str) {
+        let packet = self.card.outstanding.as_ref().filter(|packet| packet.cntr == cntr);
+        match packet.map(|packet| (packet.purpose, packet.bearer)) {
+            Some((Purpose::Write, _)) => {
+                self.end(End::Failed, Some(format!("packet_cannot_be_made: {why}")));
+                return;
+            }
+            // Over the air its turn in the lane ends the attempt, and the next poll comes by the plan.
+            Some((Purpose::Poll, Bearer::Sms)) => {}
+            Some((Purpose::Poll, Bearer::Relay)) => self.card.outstanding = None,
+            None => self.card.notice = self.card.notice.take().filter(|notice| notice.cntr != cntr),
+        }
+        self.fact("card.hint", format!("packet {cntr} cannot be made: {why}"));
     }
 
     /// The outstanding packet is over. Where it never left, the answer to a binding that it carried is owed again.

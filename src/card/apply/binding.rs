@@ -57,7 +57,8 @@ impl Work<'_> {
         let report = Report { imei, mo_cntr: self.card.mo.highest, tid: None, from: None };
         let stored = self.card.binding.as_ref().map(|binding| binding.imei.key());
         let stands = stored == Some(imei.key()) && device.card == Some(self.card.id);
-        if stands && device.waiting.is_empty() && self.card.held.is_none() {
+        let nothing_to_take = device.waiting.is_empty() || self.card.queue.len() >= QUEUE_MAX;
+        if stands && nothing_to_take && self.card.held.is_none() {
             return;
         }
         self.refused = match self.report(report, device) {
@@ -154,14 +155,24 @@ impl Work<'_> {
             answered: stored.and_then(|binding| binding.answered),
         });
         (self.card.held, self.card.claimed) = (None, None);
-        let room = QUEUE_MAX.saturating_sub(self.card.queue.len());
-        let mut taken = Vec::new();
-        for order in device.waiting.into_iter().take(room) {
-            taken.push(order.id);
-            self.take(order);
+        let (mut taken, mut left_waiting) = (Vec::new(), Vec::new());
+        for order in device.waiting {
+            // The first of all becomes the active one and takes no room.
+            if self.card.queue.len() < QUEUE_MAX {
+                taken.push(order.id);
+                self.take(order);
+            } else {
+                left_waiting.push(order.id);
+            }
+        }
+        if !left_waiting.is_empty() {
+            let left = left_waiting.len();
+            let what =
+                format!("{QUEUE_MAX} writes wait for the card: {left} more go on waiting for the device");
+            self.fact("card.hint", what);
         }
         let Contradiction { other_card: moved_from, left } = *contradiction;
-        self.bound = Some(Bound { imei: report.imei, moved_from, left, taken });
+        self.bound = Some(Bound { imei: report.imei, moved_from, left, taken, left_waiting });
     }
 
     fn answer_report(&mut self, report: Report, result: BindingResult) {

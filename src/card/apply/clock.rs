@@ -24,9 +24,18 @@ impl Work<'_> {
     }
 
     pub(super) fn read_clock(&mut self) {
+        self.read_previous();
         self.read_deadlines();
         self.read_legs();
+        self.read_hours();
         self.read_counter_low();
+    }
+
+    /// The number before the present one has been the card's long enough.
+    fn read_previous(&mut self) {
+        if self.card.previous_until(self.terms).is_some_and(|until| until <= self.now) {
+            (self.card.previous, self.card.replaced_at) = (None, 0);
+        }
     }
 
     fn read_deadlines(&mut self) {
@@ -58,6 +67,7 @@ impl Work<'_> {
         {
             notice.leg.state = LegState::Ready { since: now };
         }
+        let held_until = self.packet_held_until();
         let attempts = u8::try_from(self.terms.timers.validity_s.len()).unwrap_or(u8::MAX);
         let numbers = self.poll_numbers().len();
         let by_air = |packet: &&mut Outstanding| packet.bearer == Bearer::Sms;
@@ -71,11 +81,14 @@ impl Work<'_> {
                 LegState::Ready { .. } | LegState::Handed { .. } | LegState::BackOff { .. } if late => {
                     leg.state = LegState::Silent;
                 }
-                LegState::BackOff { until } if until <= now => {
-                    leg.state = LegState::Ready { since: now };
-                    // What the SMSC only refused never went out.
-                    resent += u32::from(packet.repeated);
-                }
+                LegState::BackOff { until } if until <= now => match held_until {
+                    Some(until) => leg.state = LegState::BackOff { until },
+                    None => {
+                        leg.state = LegState::Ready { since: now };
+                        // What the SMSC only refused never went out.
+                        resent += u32::from(packet.repeated);
+                    }
+                },
                 LegState::Taken { silent_at, .. } if silent_at <= now => {
                     let next = leg.attempt.saturating_add(1);
                     let again = match packet.purpose {
@@ -86,9 +99,10 @@ impl Work<'_> {
                     };
                     if again {
                         leg.attempt = next;
-                        leg.state = LegState::Ready { since: now };
+                        leg.state = held_until
+                            .map_or(LegState::Ready { since: now }, |until| LegState::BackOff { until });
                         packet.repeated = true;
-                        resent += 1;
+                        resent += u32::from(held_until.is_none());
                     } else {
                         leg.state = LegState::Silent;
                     }

@@ -2,7 +2,9 @@
 
 use super::Work;
 use crate::card::packet::ANSWERED;
-use crate::card::{End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers, WriteState};
+use crate::card::{
+    DeliveryHours, End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers, WriteState,
+};
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
@@ -15,7 +17,8 @@ const NOTICE_ATTEMPTS: u8 = 5;
 impl Work<'_> {
     /// Marks what is in the lane of `to` as handed over; this is durable before any octet leaves.
     pub(super) fn hand_out(&mut self, to: Msisdn) {
-        let (now, deadline) = (self.now, self.packet_deadline());
+        self.hold_handed(to);
+        let (now, deadline, hours) = (self.now, self.packet_deadline(), self.hours_of_packet());
         let timers = self.terms.timers;
         // An answer that was handed over before goes again only while it is the newest packet.
         let handed = |notice: &Notice| matches!(notice.leg.state, LegState::Handed { .. });
@@ -38,7 +41,7 @@ impl Work<'_> {
         let mut handed = None;
         for leg in &mut packet.legs {
             if let Some(again) = hand(leg) {
-                let validity_s = validity_s(timers, leg.attempt, now, deadline);
+                let validity_s = validity_s(timers, leg.attempt, now, deadline, hours);
                 self.submissions.push(Submission { cntr: packet.cntr, to, validity_s, receipt: true });
                 packet.repeated |= again;
                 handed = Some(again);
@@ -75,7 +78,7 @@ impl Work<'_> {
     }
 
     pub(super) fn submitted(&mut self, cntr: Cntr, to: Msisdn, outcome: Submitted) {
-        let (now, deadline) = (self.now, self.packet_deadline());
+        let (now, deadline, hours) = (self.now, self.packet_deadline(), self.hours_of_packet());
         let timers = self.terms.timers;
         let back_off = LegState::BackOff { until: now + timers.back_off_s * 1000 };
         let newest = self.newest(cntr);
@@ -97,7 +100,7 @@ impl Work<'_> {
         let purpose = packet.purpose;
         let Some(leg) = packet.legs.iter_mut().find(|leg| leg.to == to) else { return };
         let LegState::Handed { at: handed_at, .. } = leg.state else { return };
-        let validity_s = validity_s(timers, leg.attempt, handed_at, deadline);
+        let validity_s = validity_s(timers, leg.attempt, handed_at, deadline, hours);
         let mut silent_at = now + (validity_s + timers.after_validity_s) * 1000;
         let receipt = leg.receipt.take();
         let named = match &outcome {
@@ -185,7 +188,7 @@ impl Work<'_> {
     pub(super) fn wake(&mut self) {
         let now = self.now;
         let wait = self.terms.timers.wake_s * 1000;
-        if now < self.card.woken_at + wait {
+        if now < self.card.woken_at + wait || self.packet_held_until().is_some() {
             return;
         }
         let deadline = self.packet_deadline();
@@ -214,9 +217,11 @@ impl Work<'_> {
     }
 }
 
-/// The validity in seconds that an attempt handed over at `at` asks for: never more than is left until `deadline`.
-fn validity_s(timers: &Timers, attempt: u8, at: u64, deadline: u64) -> u64 {
-    let left_s = deadline.saturating_sub(at) / 1000;
+/// The validity in seconds that an attempt handed over at `at` asks for: never more than is left until `deadline`, nor
+/// until the delivery hours that it keeps to end.
+fn validity_s(timers: &Timers, attempt: u8, at: u64, deadline: u64, hours: Option<DeliveryHours>) -> u64 {
+    let ends = hours.map_or(deadline, |hours| hours.closes(at).min(deadline));
+    let left_s = ends.saturating_sub(at) / 1000;
     timers.validity(attempt).min(left_s.max(1))
 }
 

@@ -89,6 +89,7 @@ impl Work<'_> {
         if let Some(old) = self.card.current.replace(target) {
             self.free(old.clone());
             self.card.previous = Some(old);
+            self.card.replaced_at = self.now;
         }
         self.fact("card.subscription_changed", detail);
     }

@@ -3,7 +3,7 @@
 
 use super::Work;
 use crate::applet::{BindingAck, BindingResult, WriteResult, WriteStatus};
-use crate::card::{Answer, ClaimSource, Claimed, LegState, Purpose, WriteState};
+use crate::card::{Answer, ClaimSource, Claimed, LegState, Purpose, Unproven, WriteState};
 use crate::identity::{Imei, Msisdn};
 use crate::ota::{Cntr, Rsc};
 
@@ -12,7 +12,8 @@ impl Work<'_> {
     pub(super) fn claim(&mut self, imei: Imei, from: Option<Msisdn>, source: ClaimSource) {
         let tid = match source {
             ClaimSource::PlainDer { eid, .. } if self.card.eid != Some(eid) => {
-                self.fact("binding.suspect", format!("a request without proof names {eid}"));
+                let what = format!("a request without proof names {eid}");
+                self.unproven(Unproven::Claim, "binding.suspect", what);
                 return;
             }
             ClaimSource::PlainDer { tid, .. } => Some(tid),
@@ -21,13 +22,15 @@ impl Work<'_> {
         match self.card.binding.as_ref().map(|binding| binding.imei) {
             Some(bound) if bound.key() == imei.key() => self.repeat_claim(tid, from),
             Some(bound) => {
-                self.fact("binding.suspect", format!("imei {imei} without proof, bound to {bound}"));
+                let what = format!("imei {imei} without proof, bound to {bound}");
+                self.unproven(Unproven::Claim, "binding.suspect", what);
             }
             None => {
                 let before = self.card.claimed.as_ref().filter(|claimed| claimed.imei.key() == imei.key());
                 let since = before.map(|claimed| claimed.since);
                 if since.is_none() {
-                    self.fact("binding.held", format!("unconfirmed: imei {imei}"));
+                    let what = format!("unconfirmed: imei {imei}");
+                    self.unproven(Unproven::Claim, "binding.held", what);
                 }
                 self.card.claimed = Some(Claimed { imei, since: since.unwrap_or(self.now), tid, from });
                 self.ask();
@@ -61,7 +64,8 @@ impl Work<'_> {
     /// What a write is said to have come to: only the card's secured answer decides.
     pub(super) fn plain_result(&mut self, result: &WriteResult, from: Option<Msisdn>) {
         let WriteResult { tid, status, .. } = *result;
-        self.fact("card.hint", format!("a result without proof: {status:?}, tid {tid}"));
+        let what = format!("a result without proof: {status:?}, tid {tid}");
+        self.unproven(Unproven::Result, "card.hint", what);
         self.wake();
         if self.card.eid != Some(result.eid) {
             return;
@@ -97,11 +101,16 @@ impl Work<'_> {
     /// Something that looks like an answer and proves nothing. A refusal in clear stops the repetition of octets that the
     /// card may never take: the card is asked instead.
     pub(super) fn hint(&mut self, what: String, cntr: Option<Cntr>, rsc: Option<Rsc>, from: Option<Msisdn>) {
-        self.fact("card.hint", what);
         let refuses = matches!(
             rsc,
             Some(Rsc::CHECK_FAILED | Rsc::CIPHERING_ERROR | Rsc::TAR_UNKNOWN | Rsc::LEVEL_TOO_LOW)
         );
+        let kind = match rsc {
+            None => Unproven::Message,
+            Some(_) if refuses => Unproven::Refusal,
+            Some(_) => Unproven::Response,
+        };
+        self.unproven(kind, "card.hint", what);
         let Some(packet) = self.card.outstanding.as_ref().filter(|packet| packet.left()) else { return };
         let in_flight = cntr.is_none_or(|cntr| cntr.get() == 0 || cntr == packet.cntr);
         if !refuses || !in_flight || self.is_strangers(from) {

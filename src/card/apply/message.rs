@@ -2,8 +2,8 @@
 
 use super::Work;
 use super::begin::next_result_poll;
-use crate::applet::{BindingAck, BindingResult, WriteResult, WriteStatus};
-use crate::card::{Answer, ClaimSource, End, FromCard, Purpose, Replay, WriteState};
+use crate::applet::{BindingAck, BindingResult, WriteResult, WriteStatus, detail};
+use crate::card::{Answer, ClaimSource, End, FromCard, Purpose, Replay, Unproven, WriteState};
 use crate::identity::{Imei, Imsi, Msisdn};
 
 impl Work<'_> {
@@ -27,7 +27,15 @@ impl Work<'_> {
                 }
                 self.wake();
             }
-            Replay::Duplicate => self.repeat_answer(&message, from),
+            Replay::Duplicate => {
+                let kind = match message {
+                    FromCard::Binding { .. } => "binding.repeated",
+                    FromCard::Result(_) => "card.hint",
+                };
+                let what = format!("the same message again, counter {cntr}");
+                self.unproven(Unproven::Repetition, kind, what);
+                self.repeat_answer(&message, from);
+            }
             // Told once: the next is told after the card has been asked.
             Replay::Refused if self.card.resync => {}
             Replay::Refused => {
@@ -37,7 +45,7 @@ impl Work<'_> {
         }
     }
 
-    /// The same packet again: nothing changes, the answer is repeated, not too often.
+    /// The same packet again: nothing changes, it is told and its answer repeated, not too often.
     pub(super) fn repeat_answer(&mut self, message: &FromCard, from: Option<Msisdn>) {
         let answer = match message {
             FromCard::Binding { request, .. } => {
@@ -81,12 +89,15 @@ impl Work<'_> {
     }
 
     /// What the card itself says, authenticated, of the active write.
-    pub(super) fn verdict(&mut self, status: WriteStatus, detail: u8, imsi: Option<Imsi>, imei: Imei) {
+    pub(super) fn verdict(&mut self, status: WriteStatus, why: u8, imsi: Option<Imsi>, imei: Imei) {
+        let words = detail::words(why);
         match status {
             WriteStatus::Accepted => self.written(),
             WriteStatus::Confirmed => self.confirmed(imsi, imei),
-            WriteStatus::RolledBack => self.end(End::RolledBack, Some(format!("card_detail: {detail:02x}"))),
-            WriteStatus::Refused => self.end(End::Failed, Some(format!("card_refuses: {detail:02x}"))),
+            WriteStatus::RolledBack => self.end(End::RolledBack, Some(format!("card_detail: {words}"))),
+            // No verdict: it says that the card was busy when it got those octets, whichever of ours they were.
+            WriteStatus::Refused if why == detail::BUSY => {}
+            WriteStatus::Refused => self.end(End::Failed, Some(format!("card_refuses: {words}"))),
         }
     }
 

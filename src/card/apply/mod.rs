@@ -8,6 +8,7 @@ mod binding;
 mod clock;
 mod delivery;
 mod ending;
+mod hours;
 mod low_trust;
 mod message;
 mod relay;
@@ -15,7 +16,7 @@ mod response;
 
 use super::{
     Bound, Card, Contested, Event, Fact, Order, Refused, Seal, Step, Submission, Subscription, Terms,
-    WriteChange, WriteId, WriteState,
+    Unproven, WriteChange, WriteId, WriteState,
 };
 use crate::ota::Cntr;
 
@@ -42,6 +43,7 @@ pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, 
         Event::Alert => work.wake(),
         Event::Response { cntr, rsc, data, device } => work.response(cntr, rsc, data, device),
         Event::Hint { what, cntr, rsc, from } => work.hint(what, cntr, rsc, from),
+        Event::Unmade { cntr, why } => work.unmade(cntr, &why),
         Event::HandOut { to } => work.hand_out(to),
         Event::Submitted { cntr, to, outcome } => work.submitted(cntr, to, outcome),
         Event::Receipt { message_id, to, delivered, fcs } => work.receipt(&message_id, to, delivered, fcs),
@@ -124,6 +126,17 @@ impl<'a> Work<'a> {
             write: None,
             detail: detail.into(),
         });
+    }
+
+    /// Tells something that proves nothing, not as often as it comes.
+    fn unproven(&mut self, what: Unproven, kind: &str, detail: impl Into<String>) {
+        let mut detail = detail.into();
+        match self.card.hints.take(what, self.now) {
+            None => return,
+            Some(0) => {}
+            Some(untold) => detail.push_str(&format!("; {untold} more like it before")),
+        }
+        self.fact(kind, detail);
     }
 
     /// Tells something about the active write.

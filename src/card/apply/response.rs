@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::begin::{next_result_poll, poll_tid};
-use crate::applet::{LastState, PollAnswer, WriteStatus};
+use crate::applet::{LastState, PollAnswer, WriteResult, WriteStatus, detail};
 use crate::card::packet::ANSWERED;
 use crate::card::{Bearer, DEADLINE_PASSED, DeviceView, End, LegState, Purpose, ResponseData, WriteState};
 use crate::ota::{Cntr, Rsc};
@@ -14,7 +14,7 @@ impl Work<'_> {
             Some(Purpose::Write) => self.write_response(rsc, &data),
             Some(Purpose::Poll) => self.poll_response(cntr, rsc, data, device),
             // Late: only a clear word about the write still counts, so that 00 beats 02 in any order.
-            None if rsc == Rsc::OK => {
+            None if rsc == Rsc::OK && !self.is_busy(&data) => {
                 let _ = self.write_result(&data);
             }
             None => {}
@@ -25,7 +25,9 @@ impl Work<'_> {
         match rsc {
             Rsc::OK => {
                 let acknowledged = self.card.outstanding.as_ref().and_then(|packet| packet.acknowledges);
-                if self.write_result(data) {
+                if self.is_busy(data) {
+                    self.write_later("the card is busy with another write");
+                } else if self.write_result(data) {
                     self.card.owed.retain(|owed| {
                         !matches!(owed.answer, crate::card::Answer::Binding(ack) if Some(ack) == acknowledged)
                     });
@@ -33,16 +35,7 @@ impl Work<'_> {
                     self.doubt("PoR 00 without a readable result");
                 }
             }
-            Rsc::NO_MEMORY => {
-                if let Some(packet) = self.card.outstanding.take() {
-                    self.owe_again(&packet);
-                }
-                if let Some(active) = &mut self.card.active {
-                    active.not_before = self.now + self.terms.timers.no_memory_s * 1000;
-                }
-                self.enter(WriteState::Queued);
-                self.fact("card.hint", "the card has no memory (RSC 07): later, with a new CNTR");
-            }
+            Rsc::NO_MEMORY => self.write_later("the card has no memory (RSC 07)"),
             Rsc::MORE_TIME | Rsc::FOLLOWS_BY_SUBMIT | Rsc::FOLLOWS_BY_USSD => {
                 self.answered_for_now(self.terms.timers.after_delivered_s);
             }
@@ -50,13 +43,34 @@ impl Work<'_> {
         }
     }
 
+    /// The card has not taken the write up and can do so later: under a new CNTR.
+    fn write_later(&mut self, why: &str) {
+        if let Some(packet) = self.card.outstanding.take() {
+            self.owe_again(&packet);
+        }
+        if let Some(active) = &mut self.card.active {
+            active.not_before = self.now + self.terms.timers.no_memory_s * 1000;
+        }
+        self.enter(WriteState::Queued);
+        self.fact("card.hint", format!("{why}: later, with a new CNTR"));
+    }
+
+    /// The result that a PoR carries, where it is one of the active write.
+    fn result_of_write<'d>(&self, data: &'d ResponseData) -> Option<&'d WriteResult> {
+        let ResponseData::Result(result) = data else { return None };
+        let ours = self.card.active.as_ref().is_some_and(|active| active.tid == result.tid);
+        (ours && self.card.eid == Some(result.eid)).then_some(result)
+    }
+
+    fn is_busy(&self, data: &ResponseData) -> bool {
+        let busy =
+            |result: &WriteResult| result.status == WriteStatus::Refused && result.detail == detail::BUSY;
+        self.result_of_write(data).is_some_and(busy)
+    }
+
     /// Takes the result that a PoR carries; `false` where it is none of the active write.
     fn write_result(&mut self, data: &ResponseData) -> bool {
-        let ResponseData::Result(result) = data else { return false };
-        let ours = self.card.active.as_ref().is_some_and(|active| active.tid == result.tid);
-        if !ours || self.card.eid != Some(result.eid) {
-            return false;
-        }
+        let Some(result) = self.result_of_write(data) else { return false };
         if self.card.outstanding.as_ref().is_some_and(|packet| packet.purpose == Purpose::Write) {
             self.card.outstanding = None;
         }

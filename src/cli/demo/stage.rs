@@ -235,7 +235,7 @@ fn gateway_config(
         links: vec![link],
         routes: vec![all],
         endpoints: vec![EndpointRef { name: endpoint.name.clone(), owner: endpoint.owner.clone() }],
-        eid_checksum: EidChecksum::Reject,
+        ..GatewayConfig::default()
     })
 }
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::applet::{
     BindingAck, BindingRequest, BindingResult, LastState, Message, PollAnswer, Trigger, WriteCard,
-    WriteResult, WriteStatus,
+    WriteResult, WriteStatus, detail,
 };
 use crate::identity::{Eid, Imei};
 use crate::sim::card::MoDialect;
 use crate::sim::card::files::Files;
-use crate::sim::card::write::{Write, detail};
+use crate::sim::card::write::Write;
 use crate::sim::fault_plan::WritePoint;
 
 /// The applet's version as it stands in its binding requests.

@@ -34,7 +34,6 @@ pub use applet::AppletTiming;
 pub use report::CardReport;
 pub use secured::{MO_TAR, MT_TAR};
 pub use spec::{CardSpec, MoDialect, Preset};
-pub use write::detail;
 
 /// A part of a response packet is tried so often; then the response counts as lost.
 const POR_ATTEMPTS_MAX: u8 = 3;

@@ -1,26 +1,8 @@
 //! One write as the card keeps it: accepted, carried out, refreshed, confirmed or rolled back.
 
-use crate::applet::{LastState, WriteCard, WriteStatus};
+use crate::applet::{LastState, WriteCard, WriteStatus, detail};
 use crate::sim::card::files::{Files, SubscriptionFiles};
 use crate::sim::fault_plan::WritePoint;
-
-/// `detail` of a refused or rolled back result.
-pub mod detail {
-    /// Nothing to add.
-    pub const NONE: u8 = 0;
-    /// The message is for another card.
-    pub const OTHER_EID: u8 = 1;
-    /// The card sits in another device than ordered.
-    pub const OTHER_IMEI: u8 = 2;
-    /// A transaction id below one that was already taken up.
-    pub const TID_TOO_LOW: u8 = 3;
-    /// Another write is under way.
-    pub const BUSY: u8 = 4;
-    /// The message carries a key block, which this card cannot unwrap.
-    pub const KEY_BLOCK: u8 = 5;
-    /// Rolled back: no service under the new subscription.
-    pub const NO_SERVICE: u8 = 6;
-}
 
 /// How far a write has come. How it ended is its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

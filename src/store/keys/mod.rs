@@ -210,6 +210,12 @@ impl Claim {
     }
 }
 
+/// Every [`Claim::Idempotency`], whose ever it is.
+#[must_use]
+pub fn idempotency_keys() -> KeyRange {
+    KeyRange::prefix(Space::Claim.builder().octets(&[0]))
+}
+
 /// `FF name(text, 00)`: facts about the store itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meta {

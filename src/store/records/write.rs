@@ -50,8 +50,11 @@ pub struct Write {
     pub written_at: Option<u64>,
     /// When it ended, unix ms.
     pub ended_at: Option<u64>,
-    /// How it reaches the card: as ordered, and once it has begun as decided; `None` before.
+    /// The bearer that was ordered. In records without [`decided`](Self::decided) of writes that have begun it is the one
+    /// that was decided.
     pub bearer: Option<Bearer>,
+    /// How it reaches the card, once it has begun.
+    pub decided: Option<Bearer>,
     /// The write that this one tries again.
     pub retry_of: Option<WriteId>,
     /// Where it ended effective: whether the card proved that it sits in the device ordered.
@@ -61,6 +64,12 @@ pub struct Write {
 }
 
 impl Write {
+    /// How it reaches the card: as decided, and before it has begun as ordered.
+    #[must_use]
+    pub fn reaches_by(&self) -> Option<Bearer> {
+        self.decided.or(self.bearer)
+    }
+
     /// The order, as the card's aggregate needs it.
     #[must_use]
     pub fn order(&self) -> Order {
@@ -123,6 +132,8 @@ struct WriteBody {
     imei_verified: Option<bool>,
     #[prost(string, optional, tag = "23")]
     profile: Option<String>,
+    #[prost(uint32, optional, tag = "24")]
+    decided: Option<u32>,
 }
 
 /// The body of a stored value that holds this record.
@@ -152,6 +163,7 @@ pub fn encode_write(write: &Write) -> Vec<u8> {
         retry_of: write.retry_of.map(|id| id.octets().to_vec()),
         imei_verified: write.imei_verified,
         profile: write.profile.clone(),
+        decided: write.decided.map(Numbered::number),
     }
     .encode_to_vec()
 }
@@ -186,5 +198,6 @@ pub fn decode_write(octets: &[u8]) -> Result<Write, RecordError> {
         retry_of: body.retry_of.map(|octets| read.write("retry_of", &octets)).transpose()?,
         imei_verified: body.imei_verified,
         profile: body.profile,
+        decided: body.decided.map(|bearer| read.numbered("decided", bearer)).transpose()?,
     })
 }

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use prost::Message as _;
 
 use crate::card::{
-    Bearer, Card, Counter, MoWindow, Owed, QUEUE_MAX, Subscription, UNSETTLED_MAX, Unsettled, WINDOW,
+    Bearer, Card, Counter, Hints, MoWindow, Owed, QUEUE_MAX, Subscription, Told, UNPROVEN_KINDS,
+    UNSETTLED_MAX, Unsettled, WINDOW,
 };
 
 use super::RecordError;
@@ -94,6 +95,10 @@ struct CardBody {
     asked_at: u64,
     #[prost(bool, tag = "30")]
     restored: bool,
+    #[prost(uint64, tag = "31")]
+    replaced_at: u64,
+    #[prost(message, optional, tag = "32")]
+    hints: Option<HintsBody>,
 }
 
 /// The body of a stored value that holds this record.
@@ -110,6 +115,7 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         preset,
         current,
         previous,
+        replaced_at,
         counters,
         mo,
         binding,
@@ -130,6 +136,7 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         ask,
         asked_at,
         restored,
+        hints,
         seq,
     } = card;
     let subscription = |subscription: &Option<_>| subscription.as_ref().map(SubscriptionBody::of);
@@ -164,6 +171,8 @@ pub fn encode_card(card: &Card) -> Vec<u8> {
         ask: *ask,
         asked_at: *asked_at,
         restored: *restored,
+        replaced_at: *replaced_at,
+        hints: (*hints != Hints::default()).then(|| HintsBody::of(hints)),
     }
     .encode_to_vec()
 }
@@ -192,6 +201,7 @@ pub fn decode_card(octets: &[u8]) -> Result<Card, RecordError> {
         preset: subscription("preset", body.preset)?,
         current: subscription("current", body.current)?,
         previous: subscription("previous", body.previous)?,
+        replaced_at: body.replaced_at,
         counters: body.counters.into_iter().map(CounterBody::read).collect(),
         mo: body.mo.unwrap_or_default().read(read)?,
         binding: body.binding.map(|binding| binding.read(read)).transpose()?,
@@ -212,6 +222,7 @@ pub fn decode_card(octets: &[u8]) -> Result<Card, RecordError> {
         ask: body.ask,
         asked_at: body.asked_at,
         restored: body.restored,
+        hints: body.hints.unwrap_or_default().read(read)?,
         seq: body.seq,
     })
 }
@@ -262,6 +273,35 @@ impl MoWindowBody {
         }
         let seen: VecDeque<(u64, u64)> = self.cntrs.into_iter().zip(self.digests).collect();
         Ok(MoWindow { highest: self.highest, seen })
+    }
+}
+
+/// What was told of each kind: times and numbers in the order of the kinds, as two packed lists.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HintsBody {
+    #[prost(uint64, repeated, tag = "1")]
+    at: Vec<u64>,
+    #[prost(uint32, repeated, tag = "2")]
+    untold: Vec<u32>,
+}
+
+impl HintsBody {
+    fn of(Hints(kinds): &Hints) -> Self {
+        let (at, untold) = kinds.iter().map(|Told { at, untold }| (*at, *untold)).unzip();
+        Self { at, untold }
+    }
+
+    /// A release that knows fewer kinds has written fewer.
+    fn read(self, read: Reader) -> Result<Hints, RecordError> {
+        read.at_most("hints", &self.at, UNPROVEN_KINDS)?;
+        if self.at.len() != self.untold.len() {
+            return Err(read.error("hints", "a number for every time"));
+        }
+        let mut hints = Hints::default();
+        for (told, (at, untold)) in hints.0.iter_mut().zip(self.at.into_iter().zip(self.untold)) {
+            *told = Told { at, untold };
+        }
+        Ok(hints)
     }
 }
 
