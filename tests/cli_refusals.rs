@@ -67,7 +67,7 @@ fn add_link(place: &Place, smsc: &str, password: &str) {
     let mut config = fs::read_to_string(place.path("airwrite.toml")).unwrap();
     config.push_str(&format!(
         "[[link]]\nname = \"north\"\naddress = \"{smsc}\"\nsystem_id = \"airwrite\"\npassword = \"{password}\"\n\
-         [[route]]\nname = \"all\"\nlink = \"north\"\n"
+         [[route]]\nname = \"all\"\nlinks = [\"north\"]\n"
     ));
     fs::write(place.path("airwrite.toml"), config).unwrap();
 }

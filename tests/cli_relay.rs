@@ -58,7 +58,7 @@ impl Line {
         let mut config = fs::read_to_string(place.path("airwrite.toml")).unwrap();
         config.push_str(&format!(
             "[[link]]\nname = \"smsc\"\naddress = \"{}\"\nsystem_id = \"airwrite\"\npassword = \"secret\"\n\
-             source = {{ digits = \"10690\", ton = 3, npi = 0 }}\n[[route]]\nname = \"all\"\nlink = \"smsc\"\n",
+             source = {{ digits = \"10690\", ton = 3, npi = 0 }}\n[[route]]\nname = \"all\"\nlinks = [\"smsc\"]\n",
             address["SMSC on ".len()..].split(": ").next().unwrap()
         ));
         fs::write(place.path("airwrite.toml"), config).unwrap();

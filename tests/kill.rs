@@ -123,7 +123,7 @@ impl Site {
             source = {{ digits = "10690", ton = 3, npi = 0 }}
             [[route]]
             name = "all"
-            link = "smsc"
+            links = ["smsc"]
             [[webhook]]
             name = "shop"
             owner = "default"

@@ -199,10 +199,9 @@ impl Config {
         unique(path, "webhook.name", self.endpoints.iter().map(|endpoint| endpoint.name.as_str()))?;
         unique(path, "lookup.owner", self.lookups.iter().map(|lookup| lookup.owner.as_str()))?;
         for route in &self.routes {
-            if !self.links.iter().any(|link| link.name == route.link) {
-                let expected = format!("the name of a [[link]], route {:?} has {:?}", route.name, route.link);
-                return Err(value(path, "route.link", expected));
-            }
+            route
+                .check(self.links.iter().map(|link| link.name.as_str()))
+                .map_err(|(key, expected)| value(path, key, expected))?;
             if let Some(Err(error)) = route.owner.as_ref().map(|owner| owner.parse::<Owner>()) {
                 return Err(value(path, "route.owner", error.to_string()));
             }

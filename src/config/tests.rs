@@ -43,7 +43,7 @@ fn the_shipped_file_fits_the_simulated_operator() {
     assert_eq!((link.name.as_str(), link.address.as_str()), ("smsc", "127.0.0.1:2775"));
     assert_eq!((link.system_id.as_str(), link.password.expose_secret()), ("airwrite", "secret"));
     assert_eq!(link.source, SourceConfig { digits: "10690".to_owned(), ton: 3, npi: 0 });
-    assert_eq!(config.routes[0].link, "smsc");
+    assert_eq!(config.routes, [RouteConfig::all_over(vec!["smsc".to_owned()])]);
     assert!(
         ["airwrite-applet", "airwrite-applet-plain", "airwrite-applet-raw"]
             .into_iter()
@@ -179,7 +179,7 @@ fn a_missing_key_and_a_wrong_value_are_named() {
 #[test]
 fn names_must_be_unique_and_routes_must_lead_somewhere() {
     let link = "\n[[link]]\nname = \"a\"\naddress = \"x:1\"\nsystem_id = \"s\"\n";
-    let route = "\n[[route]]\nname = \"r\"\nlink = \"a\"\n";
+    let route = "\n[[route]]\nname = \"r\"\nlinks = [\"a\"]\n";
     assert!(load(&format!("{LEAST}{link}{route}")).is_ok());
     let error = load(&format!("{LEAST}{link}{link}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: link.name: expected different names, \"a\" is there twice");
@@ -187,7 +187,11 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
     let error = load(&format!("{LEAST}{lookup}{lookup}")).unwrap_err();
     assert_eq!(error, "airwrite.toml: lookup.owner: expected different names, \"acme\" is there twice");
     let error = load(&format!("{LEAST}{route}")).unwrap_err();
-    assert_eq!(error, "airwrite.toml: route.link: expected the name of a [[link]], route \"r\" has \"a\"");
+    assert_eq!(error, "airwrite.toml: route.links: expected names of [[link]] tables, route \"r\" has \"a\"");
+    let error = load(&format!("{LEAST}{link}{route}standby = [\"a\"]\n")).unwrap_err();
+    assert_eq!(error, "airwrite.toml: route.standby: expected different links, route \"r\" has \"a\" twice");
+    let error = load(&format!("{LEAST}{link}{}", route.replace("\"a\"", ""))).unwrap_err();
+    assert_eq!(error, "airwrite.toml: route.links: expected at least one link, route \"r\" has none");
     let error = load(&format!("{LEAST}{link}{route}prefix = \"+49\"\n")).unwrap_err();
     assert_eq!(error, "airwrite.toml: route.prefix: expected digits without +, or nothing");
 }

@@ -1,4 +1,4 @@
-//! From the lanes to the links: a card's packets leave when its link has room for them.
+//! From the lanes to the links: a card's packets leave when a link of its route has room for them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
 use crate::card::{CardId, Event, Submission, Submitted};
 use crate::identity::Msisdn;
@@ -16,6 +15,7 @@ use crate::store::{KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
 use super::job::Input;
+use super::serving::Serving;
 
 /// Entries read from a lane at once.
 const PAGE: usize = 256;
@@ -32,9 +32,6 @@ const STORE_WAIT: Duration = Duration::from_secs(1);
 /// Wait before a card is tried again that only an operator can help: its profile or its keys are missing.
 const CARD_WAIT: Duration = Duration::from_secs(300);
 
-/// How long a lane rests when the SMSC is busy.
-const REST: Duration = Duration::from_secs(1);
-
 /// Cards of one lane that are served at once: those that wait for something hold no slot of the window.
 const HAND_OVERS_MAX: usize = 1024;
 
@@ -43,29 +40,15 @@ struct Traffic {
     /// Card and number, so that nothing goes out twice at once.
     in_flight: Mutex<BTreeSet<(CardId, Msisdn)>>,
     room: Arc<Semaphore>,
-    /// Until when nothing new goes out, because the SMSC is busy.
-    rests_until: Mutex<Instant>,
 }
 
 impl Traffic {
     fn new() -> Self {
-        Self {
-            in_flight: Mutex::default(),
-            room: Arc::new(Semaphore::new(HAND_OVERS_MAX)),
-            rests_until: Mutex::new(Instant::now()),
-        }
+        Self { in_flight: Mutex::default(), room: Arc::new(Semaphore::new(HAND_OVERS_MAX)) }
     }
 
     fn in_flight(&self) -> MutexGuard<'_, BTreeSet<(CardId, Msisdn)>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn rest(&self) {
-        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + REST;
-    }
-
-    fn rests_until(&self) -> Instant {
-        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,18 +72,18 @@ impl Drop for Place {
 }
 
 impl Gateway {
-    /// Serves the lane of one route: one card after the other, as its link has free window slots.
-    pub(super) async fn run_lane(self, route: KeyText, link: Link) {
+    /// Serves the lane of one route: one card after the other, as its links have free window slots.
+    pub(super) async fn run_lane(self, route: KeyText, mut serving: Serving) {
         let traffic = Arc::new(Traffic::new());
         let mut page = VecDeque::new();
         loop {
             let next = tokio::select! {
                 biased;
                 () = self.0.closing.cancelled() => return,
-                next = self.next_hand_over(&route, &link, &traffic, &mut page) => next,
+                next = self.next_hand_over(&route, &mut serving, &traffic, &mut page) => next,
             };
-            let Some((room, slot, place)) = next else { return };
-            let (gateway, link, route) = (self.clone(), link.clone(), route.clone());
+            let Some((room, (link, slot), place)) = next else { return };
+            let (gateway, route) = (self.clone(), route.clone());
             self.spawn(async move {
                 gateway.hand_over(slot, &link, &place).await;
                 drop((place, room));
@@ -110,20 +93,18 @@ impl Gateway {
         }
     }
 
-    /// Waits until there is a card to serve and a slot to serve it with; `None` where the link is closed.
+    /// Waits until there is a card to serve and a slot to serve it with.
     async fn next_hand_over(
         &self,
         route: &KeyText,
-        link: &Link,
+        serving: &mut Serving,
         traffic: &Arc<Traffic>,
         page: &mut VecDeque<(CardId, Msisdn)>,
-    ) -> Option<(OwnedSemaphorePermit, Slot, Place)> {
+    ) -> Option<(OwnedSemaphorePermit, (Link, Slot), Place)> {
         let room = Arc::clone(&traffic.room).acquire_owned().await.ok()?;
         let place = self.next_in_lane(route, traffic, page).await;
-        tokio::time::sleep_until(traffic.rests_until()).await;
         // Last: a slot that is kept may outlive its connection, and nothing counts as handed out to a dead link.
-        let slot = link.slot().await.ok()?;
-        Some((room, slot, place))
+        Some((room, serving.slot().await, place))
     }
 
     /// Waits for the next entry of the lane that is not being handed over already.
@@ -200,11 +181,8 @@ impl Gateway {
                 outcome
             };
             match outcome {
-                Submitted::Throttled => {
-                    held_up = true;
-                    place.traffic.rest();
-                }
-                Submitted::Unanswered => held_up = true,
+                // It is the link that slows down; the card tries again after its back-off.
+                Submitted::Throttled | Submitted::Unanswered => held_up = true,
                 Submitted::Accepted { .. } | Submitted::Refused { .. } => {}
             }
             let event = Event::Submitted { cntr: submission.cntr, to, outcome };
@@ -235,8 +213,10 @@ impl Gateway {
             }
         };
         let mut last_id = String::new();
+        let count = parts.parts.len();
         for (index, part) in parts.parts.into_iter().enumerate() {
-            match self.submit_patiently(slot, link, submission, index, part.into()).await {
+            let part = Part { index, last: index + 1 == count, tp_ud: part.into() };
+            match self.submit_patiently(slot, link, submission, part).await {
                 Submitted::Accepted { message_id } => last_id = message_id,
                 verdict if index == 0 => return verdict,
                 verdict => {
@@ -250,29 +230,36 @@ impl Gateway {
     }
 
     /// Submits one part. The first one meets a busy SMSC once: the whole packet goes back to its lane. A later one is
-    /// tried again, because the card waits for it.
+    /// tried again, because the card waits for it: over the same link, whose source address the card has seen, and as
+    /// long as it lasts over the same connection.
     async fn submit_patiently(
         &self,
         slot: &mut Option<Slot>,
         link: &Link,
         submission: &Submission,
-        index: usize,
-        part: Bytes,
+        part: Part,
     ) -> Submitted {
         let back_off = Duration::from_secs(self.0.config.timers.back_off_s);
         let mut tries = 0;
         loop {
             let free = match slot.take() {
                 Some(slot) => Some(slot),
-                None => self.0.closing.run_until_cancelled(link.slot()).await.and_then(Result::ok),
-            };
-            let Some(free) = free else { return Submitted::Throttled };
-            match submit_part(free, link, submission, part.clone()).await {
-                Submitted::Throttled if index > 0 && tries < PART_TRIES && !self.0.closing.is_cancelled() => {
-                    tries += 1;
-                    self.pause(back_off).await;
+                None => {
+                    let free = tokio::time::timeout(back_off, link.slot());
+                    self.0.closing.run_until_cancelled(free).await.and_then(Result::ok).and_then(Result::ok)
                 }
-                verdict => return verdict,
+            };
+            let (verdict, kept) = match free {
+                Some(free) => submit_part(free, link, submission, &part).await,
+                None => (Submitted::Throttled, None),
+            };
+            let again = part.index > 0 && tries < PART_TRIES && !self.0.closing.is_cancelled();
+            if verdict == Submitted::Throttled && again {
+                tries += 1;
+                self.pause(back_off).await;
+            } else {
+                *slot = kept;
+                return verdict;
             }
         }
     }
@@ -283,14 +270,29 @@ impl Gateway {
     }
 }
 
-async fn submit_part(slot: Slot, link: &Link, submission: &Submission, part: Bytes) -> Submitted {
+/// One part of a packet.
+struct Part {
+    index: usize,
+    last: bool,
+    tp_ud: Bytes,
+}
+
+/// What became of the part; and the slot for the next one.
+async fn submit_part(
+    slot: Slot,
+    link: &Link,
+    submission: &Submission,
+    part: &Part,
+) -> (Submitted, Option<Slot>) {
     let receipt = if submission.receipt { RegisteredDelivery::FINAL } else { RegisteredDelivery::NONE };
-    let sm = link.dialect().ota_sm(&submission.to.to_string(), part, submission.validity_s, receipt);
+    let sm =
+        link.dialect().ota_sm(&submission.to.to_string(), part.tp_ud.clone(), submission.validity_s, receipt);
     let sm = match sm {
         Ok(sm) => sm,
-        Err(error) => return Submitted::Refused { status: error.to_string() },
+        Err(error) => return (Submitted::Refused { status: error.to_string() }, None),
     };
-    match slot.submit(sm).await {
+    let (outcome, kept) = if part.last { (slot.submit(sm).await, None) } else { slot.submit_part(sm).await };
+    let verdict = match outcome {
         SubmitOutcome::Answered { status, message_id } if status.is_ok() => {
             // §5.2.23 allows 65 octets; what is longer is no id that a receipt could name.
             let message_id = message_id.to_str_lossy().chars().take(MESSAGE_ID_MAX).collect();
@@ -304,5 +306,6 @@ async fn submit_part(slot: Slot, link: &Link, submission: &Submission, part: Byt
         },
         SubmitOutcome::NotSent => Submitted::Throttled,
         SubmitOutcome::Unknown(_) => Submitted::Unanswered,
-    }
+    };
+    (verdict, kept)
 }

@@ -30,6 +30,7 @@ mod relay;
 mod render;
 mod retention;
 mod routes;
+mod serving;
 mod strays;
 mod timers;
 
@@ -44,7 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::card::{Card, Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
-use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
+use crate::link::{self, BindsUp, Connector, Link, LinkConfig, LinkConfigError, LinkState};
 use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
@@ -97,7 +98,7 @@ pub struct GatewayConfig {
     pub timers: Timers,
     /// SMSCs.
     pub links: Vec<LinkConfig>,
-    /// Which link serves which card.
+    /// Which links serve which cards.
     pub routes: Vec<RouteConfig>,
     /// Who is told.
     pub endpoints: Vec<EndpointRef>,
@@ -186,7 +187,8 @@ impl Gateway {
     /// Starts links and tasks, and takes up whatever the store holds.
     ///
     /// # Errors
-    /// [`StartError::Config`] where a route names no link or a name cannot be a key; [`StartError::Store`].
+    /// [`StartError::Config`] where a route names a link that is not there or a name cannot be a key;
+    /// [`StartError::Store`].
     pub async fn start(config: GatewayConfig, world: World) -> Result<Self, StartError> {
         let routes = routes::Routes::new(&config)?;
         let epoch = read_epoch(&*world.store).await?;
@@ -234,10 +236,8 @@ impl Gateway {
         gateway.spawn(gateway.clone().run_log_trim());
         gateway.spawn(gateway.clone().run_retention());
         gateway.spawn(gateway.clone().retry_strays());
-        for (route, link) in gateway.0.routes.with_links() {
-            if let Some(link) = gateway.0.links.get(&link) {
-                gateway.spawn(gateway.clone().run_lane(route, link.clone()));
-            }
+        for (route, serving) in gateway.0.routes.serving(&gateway.0.links) {
+            gateway.spawn(gateway.clone().run_lane(route, serving));
         }
         for link in gateway.0.links.values() {
             gateway.spawn(gateway.clone().run_alerts(link.clone()));
@@ -279,7 +279,10 @@ impl Gateway {
         for (name, link) in &self.0.links {
             let reason = match &*link.state().borrow() {
                 LinkState::Bound => continue,
-                LinkState::Connecting => "not bound yet".to_owned(),
+                LinkState::Connecting => {
+                    let BindsUp { up, total } = link.binds();
+                    format!("not bound yet, {up} of {total} binds are up")
+                }
                 LinkState::Refused(status) => format!("the SMSC refuses the bind: {status}"),
                 LinkState::Closed => "closed".to_owned(),
             };
@@ -288,14 +291,15 @@ impl Gateway {
         missing
     }
 
-    /// Its links by name, and what each is doing.
+    /// Its links by name, what each is doing, and how many of its binds are up.
     #[must_use]
-    pub fn links(&self) -> Vec<(String, LinkState)> {
-        self.0.links.iter().map(|(name, link)| (name.clone(), *link.state().borrow())).collect()
+    pub fn links(&self) -> Vec<(String, LinkState, BindsUp)> {
+        let links = self.0.links.iter();
+        links.map(|(name, link)| (name.clone(), *link.state().borrow(), link.binds())).collect()
     }
 
-    /// Lets a link try again that the SMSC has refused; nothing for a link that is working. False where there is no
-    /// link of this name.
+    /// Lets the binds of a link try again that the SMSC has refused; nothing for those that are working. False where there
+    /// is no link of this name.
     #[must_use]
     pub fn resume_link(&self, name: &str) -> bool {
         self.0.links.get(name).map(Link::resume).is_some()

@@ -1,11 +1,15 @@
-//! Which link serves a card: its owner and the longest prefix of its number decide.
+//! Which links serve a card: its owner and the longest prefix of its number decide.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::card::Owner;
 use crate::identity::Msisdn;
+use crate::link::Link;
 use crate::store::KeyText;
 
+use super::serving::Serving;
 use super::{GatewayConfig, StartError, key_text};
 
 /// A route (`[[route]]`).
@@ -20,8 +24,45 @@ pub struct RouteConfig {
     /// Digits that the card's number starts with; all numbers where empty.
     #[serde(default)]
     pub prefix: String,
-    /// The link that serves it.
-    pub link: String,
+    /// The links that serve it and share its load; at least one.
+    pub links: Vec<String>,
+    /// The links that serve it only while none of `links` can send.
+    #[serde(default)]
+    pub standby: Vec<String>,
+}
+
+impl RouteConfig {
+    /// A route called `all` for every card, over these links.
+    #[must_use]
+    pub fn all_over(links: Vec<String>) -> Self {
+        Self { name: "all".to_owned(), owner: None, prefix: String::new(), links, standby: Vec::new() }
+    }
+
+    /// Checks its links against the names of those there are.
+    ///
+    /// # Errors
+    /// The key that cannot be used and what was expected.
+    pub fn check<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), (&'static str, String)> {
+        const LINKS: &str = "route.links";
+        let route = &self.name;
+        if self.links.is_empty() {
+            return Err((LINKS, format!("at least one link, route {route:?} has none")));
+        }
+        let mut seen = BTreeSet::new();
+        let keys = [(LINKS, &self.links), ("route.standby", &self.standby)];
+        for (key, link) in keys.iter().flat_map(|(key, links)| links.iter().map(move |link| (*key, link))) {
+            if !names.clone().any(|name| name == link) {
+                return Err((key, format!("names of [[link]] tables, route {route:?} has {link:?}")));
+            }
+            if !seen.insert(link) {
+                return Err((key, format!("different links, route {route:?} has {link:?} twice")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Routes, most specific first.
@@ -33,24 +74,23 @@ struct Route {
     name: KeyText,
     owner: Option<String>,
     prefix: String,
-    link: String,
+    links: Vec<String>,
+    standby: Vec<String>,
 }
 
 impl Routes {
     pub(super) fn new(config: &GatewayConfig) -> Result<Self, StartError> {
         let mut routes = Vec::new();
         for route in &config.routes {
-            if !config.links.iter().any(|link| link.name == route.link) {
-                return Err(StartError::Config {
-                    key: format!("route {}: link {:?}", route.name, route.link),
-                    expected: "the name of a configured link".to_owned(),
-                });
-            }
+            route
+                .check(config.links.iter().map(|link| link.name.as_str()))
+                .map_err(|(key, expected)| StartError::Config { key: key.to_owned(), expected })?;
             routes.push(Route {
                 name: key_text(&route.name, "route")?,
                 owner: route.owner.clone(),
                 prefix: route.prefix.clone(),
-                link: route.link.clone(),
+                links: route.links.clone(),
+                standby: route.standby.clone(),
             });
         }
         routes.sort_by_key(|route| (route.owner.is_none(), usize::MAX - route.prefix.len()));
@@ -67,18 +107,21 @@ impl Routes {
         self.0.iter().find(serves).map(|route| &route.name)
     }
 
-    /// The link that serves a number of this owner's card; where none does, any.
+    /// The first link that serves a number of this owner's card; where none does, any.
     pub(super) fn link_of(&self, owner: &Owner, number: &Msisdn) -> Option<&str> {
         let name = self.of(owner, number);
         let serving = self.0.iter().find(|route| Some(&route.name) == name);
-        serving.or(self.0.first()).map(|route| route.link.as_str())
+        serving.or(self.0.first())?.links.first().map(String::as_str)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = KeyText> {
         self.0.iter().map(|route| route.name.clone())
     }
 
-    pub(super) fn with_links(&self) -> Vec<(KeyText, String)> {
-        self.0.iter().map(|route| (route.name.clone(), route.link.clone())).collect()
+    /// The routes with those that serve them.
+    pub(super) fn serving(&self, links: &BTreeMap<String, Link>) -> Vec<(KeyText, Serving)> {
+        let named = |names: &[String]| names.iter().filter_map(|name| links.get(name).cloned()).collect();
+        let serving = |route: &Route| Serving::new(named(&route.links), named(&route.standby));
+        self.0.iter().map(|route| (route.name.clone(), serving(route))).collect()
     }
 }

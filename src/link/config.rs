@@ -23,10 +23,15 @@ pub struct LinkConfig {
     pub password: SecretString,
     /// Kind of system; some SMSCs ask for one.
     pub system_type: String,
-    /// `trx` (one transceiver bind) or `tx_rx` (a transmitter and a receiver bind, each on its connection).
+    /// `trx` (transceiver binds) or `tx_rx` (pairs of a transmitter and a receiver bind, each on its connection).
     pub bind: BindKind,
-    /// How many submit_sm may wait for their response at one time: 1 to 1000 \[10\].
+    /// How many binds of that kind, or pairs: 1 to 32 \[1\].
+    pub binds: u8,
+    /// How many submit_sm may wait for their response at one time on each bind: 1 to 1000 \[10\].
     pub window: u16,
+    /// How many submit_sm may leave per second, over all binds: 0 to 1000000; 0 sets no limit \[0\]. The link finds out
+    /// by itself where the SMSC takes less.
+    pub rate_max: u32,
     /// How long a request waits for its response, and a connection for being opened \[30000\].
     pub response_timeout_ms: u64,
     /// After how long without any octet from the SMSC enquire_link is sent; 0 never sends it \[30000\].
@@ -68,14 +73,14 @@ pub struct SourceConfig {
     pub npi: u8,
 }
 
-/// Which binds a link holds.
+/// Which kind of binds a link holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BindKind {
-    /// One transceiver bind.
+    /// Transceiver binds.
     #[default]
     Trx,
-    /// A transmitter and a receiver bind.
+    /// Pairs of a transmitter and a receiver bind.
     TxRx,
 }
 
@@ -120,7 +125,9 @@ impl Default for LinkConfig {
             password: SecretString::default(),
             system_type: String::new(),
             bind: BindKind::default(),
+            binds: 1,
             window: 10,
+            rate_max: 0,
             response_timeout_ms: 30_000,
             enquire_link_ms: 30_000,
             write_timeout_ms: 10_000,
@@ -163,7 +170,9 @@ impl LinkConfig {
                 Err(self.error(key, format!("{} to {} expected, found {value}", range.start(), range.end())))
             }
         };
+        within("binds", self.binds.into(), 1..=32)?;
         within("window", self.window.into(), 1..=1000)?;
+        within("rate_max", self.rate_max.into(), 0..=1_000_000)?;
         within("inbound_queue", self.inbound_queue.into(), 1..=65_535)?;
         within("response_timeout_ms", self.response_timeout_ms, 1..=HOUR_MS)?;
         within("enquire_link_ms", self.enquire_link_ms, 0..=HOUR_MS)?;
@@ -232,7 +241,9 @@ mod tests {
             r#"link "n": window: 1 to 1000 expected, found 0"#
         );
         assert_eq!(LinkConfig::default().check().unwrap_err().key, "name");
-        let config = LinkConfig { window: 1, reconnect_first_ms: 40_000, ..config };
+        let config = LinkConfig { window: 1, binds: 33, ..config };
+        assert_eq!(config.check().unwrap_err().key, "binds");
+        let config = LinkConfig { binds: 1, reconnect_first_ms: 40_000, ..config };
         assert_eq!(config.check().unwrap_err().key, "reconnect_first_ms");
     }
 }

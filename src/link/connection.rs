@@ -225,6 +225,7 @@ impl<'a> Connection<'a> {
             match event {
                 Event::Sm(unanswered, sm) => self.deliver(unanswered, sm),
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {
+                    pending.note_congestion(&end);
                     pending.end(self.outcome(end, took));
                 }
                 Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(&end),

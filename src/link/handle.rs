@@ -1,15 +1,16 @@
 //! The handle of a link.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::binds::{Binds, Place};
 use super::metrics::Metrics;
 use super::task::BindTask;
 use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError};
-use crate::smpp::{Address, BindMode, CommandStatus, MessageId, Sm};
+use crate::smpp::{Address, BindMode, Body, CommandStatus, End, MessageId, Pdu, Sm};
 use crate::world::Rng;
 
 /// Alerts kept for whoever listens slowly.
@@ -35,13 +36,13 @@ pub fn start(
         BindKind::Trx => &[BindMode::Transceiver],
         BindKind::TxRx => &[BindMode::Transmitter, BindMode::Receiver],
     };
-    let (commands, queue) = mpsc::channel(config.window.into());
+    let modes = modes.repeat(config.binds.into());
+    let (commands, queues): (Vec<_>, Vec<_>) =
+        modes.iter().map(|mode| mode.submits().then(|| mpsc::channel(config.window.into())).unzip()).unzip();
+    let binds = Binds::new(modes.iter().copied().zip(commands), config.window, config.rate_max);
     let shared = Arc::new(Shared {
         name: config.name.as_str().into(),
-        slots: Arc::new(Semaphore::new(config.window.into())),
-        binds: Mutex::new(vec![LinkState::Connecting; modes.len()]),
-        sending: watch::Sender::new(LinkState::Connecting),
-        state: watch::Sender::new(LinkState::Connecting),
+        binds: Arc::new(binds),
         resume: Notify::new(),
         alerts: broadcast::Sender::new(ALERTS_KEPT),
         metrics: Metrics::default(),
@@ -49,38 +50,35 @@ pub fn start(
         config,
         dialect,
     });
-    // Only the first bind sends.
-    let mut queue = Some(queue);
-    for (index, &mode) in modes.iter().enumerate() {
+    for (index, (mode, commands)) in modes.into_iter().zip(queues).enumerate() {
         let task = BindTask {
             shared: Arc::clone(&shared),
             mode,
             index,
-            commands: queue.take(),
+            commands,
             inbound: inbound.clone(),
             connector: Arc::clone(&connector),
             rng: Arc::clone(&rng),
         };
         tokio::spawn(task.run());
     }
-    Ok(Link { shared, commands })
+    Ok(Link { shared })
 }
 
 /// A running link. Clones are handles of the same link.
 #[derive(Debug, Clone)]
 pub struct Link {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
 }
 
 /// What a link is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// Not every bind is up; being worked on.
+    /// No bind is up that sends, or none that receives; being worked on.
     Connecting,
-    /// Every bind is up.
+    /// Binds are up that send and receive; [`Link::binds`] says how many of all.
     Bound,
-    /// The SMSC refused our credentials: nothing is tried until [`Link::resume`].
+    /// Not usable, and the SMSC has refused our credentials: the bind is not tried again until [`Link::resume`].
     Refused(CommandStatus),
     /// Closed for good.
     Closed,
@@ -91,11 +89,22 @@ pub enum LinkState {
 #[error("the link is closed")]
 pub struct LinkClosed;
 
-/// Room for one submit_sm in the window; given back when the request ends, or when dropped unused.
+/// How many binds of a link are up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BindsUp {
+    /// Those that are bound.
+    pub up: usize,
+    /// All.
+    pub total: usize,
+}
+
+/// Room for one submit_sm in the window of one bind, and its turn in the link's pace; given back when the request ends,
+/// or when dropped unused (then its turn is lost). It is good for nothing once the bind's connection is lost.
 #[derive(Debug)]
 pub struct Slot {
-    commands: mpsc::Sender<Command>,
-    permit: OwnedSemaphorePermit,
+    place: Place,
+    /// Whether its turn has come.
+    turn: bool,
 }
 
 /// The one end of a submit_sm.
@@ -124,26 +133,18 @@ pub enum UnknownReason {
 }
 
 impl Link {
-    /// Waits until the link is bound for sending and the window has room; first come, first served. Dropping
-    /// the future gives up the place in the line and nothing else. While the SMSC refuses the link, it waits.
+    /// Waits until a bind that sends is up, its window has room, and the link's pace lets a request leave; first come,
+    /// first served, the binds in turn. Dropping the future gives up the place in the line and nothing else. While the
+    /// SMSC refuses the link, it waits.
     ///
     /// # Errors
     /// The link is closed or closing.
     pub async fn slot(&self) -> Result<Slot, LinkClosed> {
         let asked = Instant::now();
-        let slot = self.shared.shutdown.run_until_cancelled(self.acquire()).await.ok_or(LinkClosed)??;
-        self.shared.metrics.slot_wait.record(asked.elapsed());
-        Ok(slot)
-    }
-
-    async fn acquire(&self) -> Result<Slot, LinkClosed> {
-        let permit = Arc::clone(&self.shared.slots).acquire_owned().await.map_err(|_| LinkClosed)?;
-        let mut sending = self.shared.sending.subscribe();
-        let ready = |state: &LinkState| matches!(state, LinkState::Bound | LinkState::Closed);
-        match sending.wait_for(ready).await.as_deref() {
-            Ok(LinkState::Bound) => Ok(Slot { commands: self.commands.clone(), permit }),
-            _ => Err(LinkClosed),
-        }
+        let Shared { binds, shutdown, metrics, .. } = &*self.shared;
+        let place = shutdown.run_until_cancelled(binds.place()).await.flatten().ok_or(LinkClosed)?;
+        metrics.slot_wait.record(place.came() - asked);
+        Ok(Slot { place, turn: true })
     }
 
     /// The link's name.
@@ -161,7 +162,26 @@ impl Link {
     /// What the link is doing, now and from now on.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<LinkState> {
-        self.shared.state.subscribe()
+        self.shared.binds.state()
+    }
+
+    /// How many of its binds are up.
+    #[must_use]
+    pub fn binds(&self) -> BindsUp {
+        self.shared.binds.up()
+    }
+
+    /// Whether a bind is up that sends, now and from now on.
+    #[must_use]
+    pub fn sending(&self) -> watch::Receiver<bool> {
+        self.shared.binds.sending()
+    }
+
+    /// How many requests may leave per second at present: as configured or, where the SMSC has refused some, as learned;
+    /// `None` where only the windows limit them.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        self.shared.binds.rate()
     }
 
     /// What the link has counted.
@@ -177,7 +197,7 @@ impl Link {
         self.shared.alerts.subscribe()
     }
 
-    /// Tries again after [`LinkState::Refused`]; otherwise does nothing.
+    /// Lets binds try again whose credentials were refused; otherwise does nothing.
     pub fn resume(&self) {
         self.shared.resume.notify_waiters();
     }
@@ -195,14 +215,26 @@ impl Link {
 impl Slot {
     /// Sends `sm` as submit_sm and waits for its end. Dropping the future does not take the message back.
     pub async fn submit(self, sm: Sm) -> SubmitOutcome {
-        let (done, outcome) = oneshot::channel();
-        let pending = Pending { done, _permit: self.permit };
-        // The queue takes as many commands as there are permits.
-        if self.commands.try_send(Command { sm, pending }).is_err() {
-            return SubmitOutcome::NotSent;
+        self.send(sm, false).await.0
+    }
+
+    /// The same for a part of a message that has more of them: the slot comes back, so that the next part goes over the
+    /// same connection. It does not where the connection has gone.
+    pub async fn submit_part(self, sm: Sm) -> (SubmitOutcome, Option<Self>) {
+        let (outcome, place) = self.send(sm, true).await;
+        (outcome, place.map(|place| Self { place, turn: false }))
+    }
+
+    async fn send(mut self, sm: Sm, keep: bool) -> (SubmitOutcome, Option<Place>) {
+        if !self.turn && !self.place.turn().await {
+            return (SubmitOutcome::NotSent, None);
         }
+        let (done, end) = oneshot::channel();
+        let binds = Arc::clone(self.place.binds());
+        let pending = Pending { done, place: self.place, keep };
+        binds.send(Command { sm, pending });
         // A task that is gone cannot say how far it got.
-        outcome.await.unwrap_or(SubmitOutcome::Unknown(UnknownReason::ConnectionLost))
+        end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
     }
 }
 
@@ -216,15 +248,33 @@ pub(super) struct Command {
 /// Somebody waits for the end of a submit_sm.
 #[derive(Debug)]
 pub(super) struct Pending {
-    done: oneshot::Sender<SubmitOutcome>,
-    _permit: OwnedSemaphorePermit,
+    done: oneshot::Sender<(SubmitOutcome, Option<Place>)>,
+    place: Place,
+    /// Whether whoever waits wants the place back.
+    keep: bool,
 }
 
 impl Pending {
-    /// Tells the end and gives the window's slot back.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Tells the link's pace what congestion_state the response reports.
+    pub(super) fn note_congestion(&self, end: &End) {
+        if let End::Answered(Pdu { body: Body::SubmitSmResp(resp), .. }) = end
+            && let Some(state) = resp.tlvs.congestion_state()
+        {
+            self.place.congestion(state);
+        }
+    }
+
+    /// Tells the end and gives the place back.
     pub(super) fn end(self, outcome: SubmitOutcome) {
+        let Self { done, place, keep } = self;
+        place.answered(&outcome);
+        let kept = if keep && place.lasts() { Some(place) } else { None };
         // Nobody may wait any more.
-        let _ = self.done.send(outcome);
+        let _ = done.send((outcome, kept));
     }
 }
 
@@ -240,35 +290,5 @@ pub(super) struct Shared {
     /// Wakes binds that were refused.
     pub(super) resume: Notify,
     pub(super) alerts: broadcast::Sender<Address>,
-    slots: Arc<Semaphore>,
-    /// The state of each bind; the first one sends.
-    binds: Mutex<Vec<LinkState>>,
-    sending: watch::Sender<LinkState>,
-    state: watch::Sender<LinkState>,
-}
-
-impl Shared {
-    /// Notes the state of one bind and tells who waits for the link's.
-    pub(super) fn set_state(&self, index: usize, state: LinkState) {
-        let mut binds = self.binds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bind) = binds.get_mut(index) {
-            *bind = state;
-        }
-        if index == 0 {
-            self.sending.send_replace(state);
-        }
-        self.state.send_replace(whole(&binds));
-    }
-}
-
-/// The state of a link from those of its binds.
-fn whole(binds: &[LinkState]) -> LinkState {
-    let refused = binds.iter().find(|state| matches!(state, LinkState::Refused(_)));
-    let all = |wanted| binds.iter().all(|state| *state == wanted);
-    match refused {
-        Some(refused) => *refused,
-        None if all(LinkState::Closed) => LinkState::Closed,
-        None if all(LinkState::Bound) => LinkState::Bound,
-        None => LinkState::Connecting,
-    }
+    pub(super) binds: Arc<Binds>,
 }

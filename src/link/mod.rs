@@ -1,12 +1,14 @@
 //! SMPP client: a cloneable [`Link`] handle and one task for each bind, which owns its connection.
 //!
 //! [`start`] brings a link up and keeps it up: it binds, answers enquire_link, reconnects with jittered
-//! back-off, and stops asking only where the SMSC refuses the credentials. [`Link::slot`] waits for room in
-//! the window; [`Slot::submit`] sends one short message and tells its one end. Short messages from the SMSC
-//! come as [`Delivery`] and are answered through their [`Answer`].
+//! back-off, and stops asking only where the SMSC refuses the credentials. The windows of all binds that send make
+//! one pool: load spreads over them, and a lost connection takes its places along. [`Link::slot`] waits for a place and
+//! for the link's pace ([`crate::smpp::pacer`]); [`Slot::submit`] sends one short message and tells its one end. Short
+//! messages from the SMSC come as [`Delivery`] and are answered through their [`Answer`].
 
 mod answer;
 mod backoff;
+mod binds;
 mod config;
 mod connection;
 mod connector;
@@ -19,5 +21,5 @@ pub use answer::{Answer, Delivery};
 pub use config::{BindKind, InboundFull, LinkConfig, LinkConfigError, SourceConfig};
 pub use connector::{BoxFuture, Connector, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
-pub use handle::{Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
+pub use handle::{BindsUp, Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
 pub use metrics::{Metrics, Timing};

@@ -92,7 +92,7 @@ impl BindTask {
     }
 
     pub(super) fn set_state(&self, state: LinkState) {
-        self.shared.set_state(self.index, state);
+        self.shared.binds.set(self.index, state);
     }
 }
 

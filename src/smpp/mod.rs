@@ -2,7 +2,8 @@
 //!
 //! Octets are framed first ([`frame`]) and decoded after ([`Pdu::decode`]): a body that cannot be read is an
 //! ordinary [`Body::Malformed`], so one odd PDU never costs the session. [`Session`] holds the rules of a
-//! session (states, window, timers, correlation) and leaves sockets and clock to its caller.
+//! session (states, window, timers, correlation) and leaves sockets and clock to its caller. [`pacer`] says when
+//! a request may leave.
 //!
 //! One codec serves both versions: 5.0 adds PDUs, TLVs and values, and changes none. Clauses without a version are those
 //! of "Short Message Peer to Peer Protocol Specification v3.4", issue 1.2; those of 5.0 are of its issue of 2003.
@@ -16,6 +17,7 @@ mod c_octet_string;
 mod command;
 mod data_sm;
 pub mod frame;
+pub mod pacer;
 mod pdu;
 mod reader;
 pub mod receipt;

@@ -458,7 +458,7 @@ async fn start(
         source: SourceConfig { digits: CardSpec::SHORT_CODE.into(), ..SourceConfig::default() },
         ..link.clone()
     };
-    let route = RouteConfig { name: "all".into(), owner: None, prefix: String::new(), link: "smsc".into() };
+    let route = RouteConfig::all_over(vec!["smsc".into()]);
     let [plain, raw] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE]
         .map(|profile| Profile::from_toml(profile).unwrap());
     let config = GatewayConfig {

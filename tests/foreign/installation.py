@@ -58,7 +58,7 @@ password = "secret"
 source = {{ digits = "10690", ton = 3, npi = 0 }}
 [[route]]
 name = "all"
-link = "smsc"
+links = ["smsc"]
 {more}
 """
 

@@ -111,12 +111,7 @@ fn config(smsc: SocketAddr) -> GatewayConfig {
         profiles: BTreeMap::from([(profile.name.clone(), profile)]),
         timers: Timers { back_off_s: 1, ..Timers::default() },
         links: vec![link],
-        routes: vec![RouteConfig {
-            name: "all".into(),
-            owner: None,
-            prefix: String::new(),
-            link: "smsc".into(),
-        }],
+        routes: vec![RouteConfig::all_over(vec!["smsc".into()])],
         endpoints: Vec::new(),
         ..GatewayConfig::default()
     }

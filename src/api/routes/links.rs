@@ -13,7 +13,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::request::{Named, NoParameters};
 use crate::api::server::ApiState;
 use crate::api::view::PageView;
-use crate::link::LinkState;
+use crate::link::{BindsUp, LinkState};
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
@@ -29,6 +29,10 @@ struct LinkView {
     name: String,
     /// What it is doing.
     state: StateView,
+    /// How many of its binds are up.
+    binds_up: usize,
+    /// How many binds it has.
+    binds: usize,
     /// The SMSC's answer, where it refuses the bind.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ESME_RINVPASWD")]
@@ -40,25 +44,25 @@ struct LinkView {
 #[schema(as = LinkState)]
 #[serde(rename_all = "lowercase")]
 enum StateView {
-    /// Not every bind is up; being worked on.
+    /// No bind is up that sends, or none that receives; being worked on.
     Connecting,
-    /// Every bind is up.
+    /// Binds are up that send and receive.
     Bound,
-    /// The SMSC refuses the bind: nothing is tried until it is resumed.
+    /// Not usable, and the SMSC refuses the bind: nothing is tried until it is resumed.
     Refused,
     /// Closed for good.
     Closed,
 }
 
 impl LinkView {
-    fn new(name: String, state: LinkState) -> Self {
+    fn new((name, state, binds): (String, LinkState, BindsUp)) -> Self {
         let (state, status) = match state {
             LinkState::Connecting => (StateView::Connecting, None),
             LinkState::Bound => (StateView::Bound, None),
             LinkState::Refused(status) => (StateView::Refused, Some(status.to_string())),
             LinkState::Closed => (StateView::Closed, None),
         };
-        Self { name, state, status }
+        Self { name, state, binds_up: binds.up, binds: binds.total, status }
     }
 }
 
@@ -77,7 +81,7 @@ async fn list(
     _: NoParameters,
 ) -> Json<PageView<LinkView>> {
     let links = state.gateway().links().into_iter();
-    Json(PageView { items: links.map(|(name, state)| LinkView::new(name, state)).collect(), next: None })
+    Json(PageView { items: links.map(LinkView::new).collect(), next: None })
 }
 
 /// Let a refused link try again
@@ -102,8 +106,8 @@ async fn resume(
     _: NoParameters,
 ) -> Result<(StatusCode, Json<LinkView>), Problem> {
     let gateway = state.gateway();
-    let link = gateway.links().into_iter().find(|(known, _)| *known == name);
-    let (name, state) = link.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such link."))?;
+    let link = gateway.links().into_iter().find(|(known, ..)| *known == name);
+    let link = link.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such link."))?;
     tracing::info!(link = name, resumed = gateway.resume_link(&name), "resumed over the API");
-    Ok((StatusCode::ACCEPTED, Json(LinkView::new(name, state))))
+    Ok((StatusCode::ACCEPTED, Json(LinkView::new(link))))
 }

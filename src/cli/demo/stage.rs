@@ -227,8 +227,7 @@ fn gateway_config(
         reconnect_max_ms: 1_000,
         ..LinkConfig::default()
     };
-    let all =
-        RouteConfig { name: "all".to_owned(), owner: None, prefix: String::new(), link: link.name.clone() };
+    let all = RouteConfig::all_over(vec![link.name.clone()]);
     Ok(GatewayConfig {
         profiles: sample::profiles()?,
         timers,
