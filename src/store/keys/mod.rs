@@ -252,8 +252,8 @@ mod tests {
         let imei: Imei14 = "49015420323751".parse().expect("an IMEI");
         assert_eq!(hex(device(imei)), "023439303135343230333233373531");
         assert_eq!(hex(write(WriteId::from_octets([7; 16]))), format!("03{}", "07".repeat(16)));
-        let set = PartSetKey { link: text("a"), source: text("44"), reference: 0x0102, total: 3 };
-        assert_eq!(hex(set.key()), "0461003434000102".to_owned() + "03");
+        let set = PartSetKey { source: text("44"), destination: text("a"), reference: 0x0102, total: 3 };
+        assert_eq!(hex(set.key()), "0434340061000102".to_owned() + "03");
         let claim = Claim::Idempotency { owner: text("o"), value: text("v") };
         assert_eq!(hex(claim.key()), "05006f007600");
         let digits = |digits: &str| hex::encode(digits);
@@ -324,7 +324,7 @@ mod tests {
         ) {
             let card_id = CardId::from_octets(id);
             prop_assert_eq!(card_of(&card(card_id)), Ok(card_id));
-            let set = PartSetKey { link: a.clone(), source: b, reference: short, total: octet };
+            let set = PartSetKey { source: a.clone(), destination: b, reference: short, total: octet };
             prop_assert_eq!(PartSetKey::parse(&set.key()), Ok(set));
             let entry = NumberEntry { number: digits.parse().expect("a number"), card: card_id };
             prop_assert_eq!(NumberEntry::parse(&entry.key()), Ok(entry));
