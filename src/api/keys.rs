@@ -189,7 +189,7 @@ mod tests {
         Ok(opens(store, token).await?.map(|opens| opens.owner))
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_token_opens_the_things_of_its_owner_until_it_is_revoked() {
         let store = MemoryStore::new();
         let (key, token) = made(&store, "acme", 1).await;

@@ -407,6 +407,13 @@ impl Scene {
         self.told().await.iter().filter(|told| told.fact.kind == kind).count()
     }
 
+    /// What the owner was told of links: place, type and details.
+    pub(crate) async fn link_events(&self) -> Vec<String> {
+        let told = self.told().await.into_iter().map(|told| told.fact);
+        let of_links = told.filter(|fact| fact.link.as_deref() == Some("smsc"));
+        of_links.map(|fact| format!("{} {}: {}", fact.seq, fact.kind, fact.detail)).collect()
+    }
+
     /// Everything that was ever told to the owner.
     pub(crate) async fn told(&self) -> Vec<OutboxRecord> {
         let name = KeyText::new(ENDPOINT).unwrap();

@@ -55,12 +55,14 @@ pub enum Space {
     ApiKey = 0x11,
     /// Webhook endpoints.
     Endpoint = 0x12,
+    /// What was last told of a link.
+    Link = 0x13,
     /// Facts about the store itself.
     Meta = 0xFF,
 }
 
 impl Space {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Card,
         Self::Device,
         Self::Write,
@@ -79,6 +81,7 @@ impl Space {
         Self::CardKeys,
         Self::ApiKey,
         Self::Endpoint,
+        Self::Link,
         Self::Meta,
     ];
 
@@ -176,6 +179,12 @@ pub fn api_key(id: &KeyText) -> Key {
 #[must_use]
 pub fn endpoint(id: &KeyText) -> Key {
     Space::Endpoint.builder().text(id).key()
+}
+
+/// `13 name(text, 00)`: what was last told of the link.
+#[must_use]
+pub fn link(name: &KeyText) -> Key {
+    Space::Link.builder().text(name).key()
 }
 
 /// What may be taken only once: `05 kind(1) value`.
@@ -286,6 +295,7 @@ mod tests {
         assert_eq!(hex(card_keys(CARD)), format!("10{ca}"));
         assert_eq!(hex(api_key(&text("k"))), "116b00");
         assert_eq!(hex(endpoint(&text("e"))), "126500");
+        assert_eq!(hex(link(&text("n"))), "136e00");
         assert_eq!(hex(Meta::StoreVersion.key()), format!("ff{}00", hex::encode("version")));
         assert_eq!(hex(Meta::Epoch.key()), format!("ff{}00", hex::encode("epoch")));
     }
