@@ -11,13 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::api::webhook::{EndpointConfig, WebhookConfig};
 use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;
-use crate::link::LinkConfig;
+use crate::link::{Dialect, LinkConfig};
 use crate::store::StoreConfig;
 
 pub use environment::Environment;
@@ -115,7 +116,7 @@ struct Raw {
     #[serde(default)]
     timers: Timers,
     #[serde(default)]
-    link: Vec<LinkConfig>,
+    link: Vec<Spanned<LinkConfig>>,
     #[serde(default)]
     route: Vec<RouteConfig>,
     #[serde(default)]
@@ -139,6 +140,10 @@ impl Config {
             *relative = directory.join(&*relative);
         }
         environment.override_in(&mut raw)?;
+        for link in &raw.link {
+            let checked = link.as_ref().check().and_then(|()| Dialect::try_from(link.as_ref()).map(drop));
+            checked.map_err(|error| ConfigError::at(path, &text, link.span().start, &error))?;
+        }
         let mut profiles = BTreeMap::new();
         for file in &raw.profiles {
             let file = directory.join(file);
@@ -160,7 +165,7 @@ impl Config {
             timers: raw.timers,
             eid_checksum: raw.eid_checksum,
             profiles,
-            links: raw.link,
+            links: raw.link.into_iter().map(Spanned::into_inner).collect(),
             routes: raw.route,
             webhooks: raw.webhooks,
             endpoints: raw.webhook,
