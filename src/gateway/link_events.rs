@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use crate::card::Owner;
 use crate::link::{Link, LinkState};
 use crate::store::records::{FactRecord, LinkRecord, decode_api_key, decode_link, encode_link};
-use crate::store::{Commit, CommitError, Key, KeyText, StoreError, Unguarded, keys};
+use crate::store::{Commit, CommitError, Key, KeyText, StoreError, Unguarded, keys, read_space};
 
-use super::outboxes::read_space;
+use super::job::CardError;
 use super::read::unreadable;
 use super::{Gateway, RouteConfig};
 
@@ -55,7 +55,7 @@ impl Gateway {
     /// Tells it, unless it was told last.
     async fn tell(&self, link: &str, key: &Key, kind: &str, detail: &str) -> Result<(), StoreError> {
         let stored = self.store().get_one(key.clone()).await?.value;
-        let record = |value| decode_link(Unguarded::decode(value)?).map_err(super::job::CardError::from);
+        let record = |value| decode_link(Unguarded::decode(value)?).map_err(CardError::from);
         let told = stored.as_deref().map(record).transpose().map_err(unreadable)?;
         let news = match &told {
             Some(told) => (told.kind.as_str(), told.detail.as_str()) != (kind, detail),
@@ -95,8 +95,9 @@ impl Gateway {
     /// Everybody known who may have cards that are served over a link: owners of routes, of endpoints and of API keys.
     async fn owners_on(&self, link: &str) -> Result<BTreeSet<Owner>, StoreError> {
         let routes = &self.0.config.routes;
-        let of_keys = read_space(&**self.store(), keys::Space::ApiKey, decode_api_key).await?;
-        let of_keys = of_keys.into_iter().filter(|key| !key.revoked).map(|key| key.owner);
+        let of_keys = read_space(&**self.store(), keys::Space::ApiKey, decode_api_key).await;
+        let of_keys =
+            of_keys.map_err(unreadable)?.into_iter().filter(|key| !key.revoked).map(|key| key.owner);
         let of_routes = routes.iter().filter_map(|route| route.owner.as_deref()?.parse().ok());
         let known = of_keys.chain(of_routes).chain(self.0.outboxes.owners());
         Ok(known.filter(|owner| serves(routes, link, owner)).collect())

@@ -15,9 +15,11 @@ use tokio::sync::watch;
 
 use crate::card::Owner;
 use crate::store::records::{
-    FactRecord, OutboxRecord, RecordError, decode_endpoint, decode_outbox, encode_fact, encode_outbox,
+    FactRecord, OutboxRecord, decode_endpoint, decode_outbox, encode_fact, encode_outbox,
 };
-use crate::store::{Commit, CommitError, Key, KeyRange, KeyText, Scan, Store, StoreError, Unguarded, keys};
+use crate::store::{
+    Commit, CommitError, Key, KeyRange, KeyText, Scan, Store, StoreError, Unguarded, keys, read_space,
+};
 
 use super::cards::RELAYED;
 use super::read::unreadable;
@@ -66,7 +68,8 @@ impl Outboxes {
         for endpoint in configured {
             endpoints.insert(key_text(&endpoint.name, "webhook")?, endpoint.owner.clone());
         }
-        for endpoint in read_space(&*world.store, keys::Space::Endpoint, decode_endpoint).await? {
+        let stored = read_space(&*world.store, keys::Space::Endpoint, decode_endpoint).await;
+        for endpoint in stored.map_err(unreadable)? {
             endpoints.insert(key_text(&endpoint.id, "endpoint")?, endpoint.owner);
         }
         // Numbers rise with the clock and never fall behind what an outbox still holds.
@@ -295,25 +298,6 @@ impl Gateway {
 /// The name of an owner's log; no endpoint has an `@` in its name.
 fn log_of(owner: &Owner) -> Option<KeyText> {
     KeyText::new(&format!("@{owner}")).ok()
-}
-
-/// Every record of a space.
-pub(super) async fn read_space<T>(
-    store: &dyn Store,
-    space: keys::Space,
-    decode: fn(&[u8]) -> Result<T, RecordError>,
-) -> Result<Vec<T>, StoreError> {
-    let mut range = space.range();
-    let mut records = Vec::new();
-    loop {
-        let page = store.scan(Scan::first(range.clone(), PAGE)).await?.value;
-        let Some((last, _)) = page.last() else { return Ok(records) };
-        range = range.after(last);
-        for (_, value) in &page {
-            let body = Unguarded::decode(value).map_err(|error| unreadable(error.into()))?;
-            records.push(decode(body).map_err(|error| unreadable(error.into()))?);
-        }
-    }
 }
 
 /// The names of the outboxes that have entries.
