@@ -206,6 +206,9 @@ impl Gateway {
     }
 
     /// The cards that have or had this number, with their keys.
+    ///
+    /// There is no other way to a card: its numbers are those of its record (imported, ordered, proved), so that an
+    /// authenticated message never comes from a number that is new for its card, and there is none to be learned.
     pub(super) async fn candidates(&self, number: Msisdn) -> Result<Vec<Candidate>, CardError> {
         let store = &self.0.world.store;
         let scan = Scan::first(keys::NumberEntry::of_number(number), CANDIDATES_MAX);

@@ -211,6 +211,8 @@ pub(crate) enum Junk {
     PlainBinding(usize),
     /// The eight octets of this device's IMEI.
     RawImei(usize),
+    /// The same behind a command of one octet.
+    CommandAndRawImei(usize),
     /// A write result without security.
     PlainResult(WriteStatus),
     /// A deliver_sm that ends too early.

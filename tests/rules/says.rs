@@ -150,6 +150,10 @@ impl Play {
                 let octets = self.scene.imei(device).to_mobile_identity().to_vec();
                 self.deliver(plain_message(number, octets)).await;
             }
+            Junk::CommandAndRawImei(device) => {
+                let octets = [&[0xF8], &self.scene.imei(device).to_mobile_identity()[..]].concat();
+                self.deliver(plain_message(number, octets)).await;
+            }
             Junk::PlainResult(status) => {
                 let result = self.card.result(self.tid(), status, self.target().imsi);
                 self.deliver(plain_message(self.number(From::Target).as_str(), result.to_der().unwrap()))
