@@ -10,12 +10,12 @@ use crate::store::StoreConfigError;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// No TOML, an unknown key, a missing key, or a value that cannot be.
     #[error("{}:{line}: {message}", path.display())]

@@ -209,7 +209,7 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let error = |source| ConfigError::Read { path: path.to_owned(), source };
+    let error = |error| ConfigError::Read { path: path.to_owned(), error };
     if fs::metadata(path).map_err(error)?.len() > FILE_OCTETS_MAX {
         return Err(value(path, "file", format!("at most {FILE_OCTETS_MAX} octets")));
     }
