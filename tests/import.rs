@@ -6,7 +6,8 @@ use std::sync::Arc;
 use airwrite::card::{Owner, Profile};
 use airwrite::cli::sample;
 use airwrite::gateway::import::{
-    CardFile, CardFileError, CardRow, Findings, ImportReport, ImportTerms, Importer, import, read_cards,
+    CardFile, CardFileError, CardRow, Findings, ImportReport, ImportTerms, Importer, KeySetRow, import,
+    read_cards,
 };
 use airwrite::identity::EidChecksum;
 use airwrite::store::records::{Claim, Holder, decode_card, encode_claim};
@@ -333,7 +334,8 @@ async fn the_same_file_again_changes_nothing() {
 async fn a_card_that_is_there_is_never_overwritten() {
     let store = Arc::new(MemoryStore::new());
     let importer = importer(&store);
-    let rows = sample::sample(2, 0).unwrap().cards;
+    let mut rows = sample::sample(2, 0).unwrap().cards;
+    rows[0].keys[0].kik = Some(rows[1].keys[0].kic.clone());
     assert_eq!(imported(&importer, rows.clone()).await, report(2, 0));
 
     let refused = async |change: &dyn Fn(&mut CardRow)| {
@@ -346,6 +348,10 @@ async fn a_card_that_is_there_is_never_overwritten() {
     let reason = refused(&|row| row.keys[0].kid[3] ^= 1).await;
     assert!(reason.starts_with("crd_") && reason.ends_with(" is there with another keys"), "{reason}");
     assert!(refused(&|row| row.keys[0].kic[0] ^= 1).await.ends_with("another keys"));
+    assert!(refused(&|row| row.keys[0].kik.as_mut().unwrap()[0] ^= 1).await.ends_with("another keys"));
+    assert!(refused(&|row| row.keys[0].kik = None).await.ends_with("another keys"));
+    let second = KeySetRow { kvn: 2, ..rows[0].keys[0].clone() };
+    assert!(refused(&|row| row.keys.push(second.clone())).await.ends_with("another keys"));
     assert!(refused(&|row| row.keys[0].cc_len = 4).await.ends_with("another keys"));
     assert!(refused(&|row| row.owner = "acme".parse().unwrap()).await.ends_with("another OWNER"));
     assert!(refused(&|row| row.preset = None).await.ends_with("another preset subscription"));

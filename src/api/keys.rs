@@ -15,7 +15,7 @@ use crate::card::Owner;
 use crate::store::keys::{self, Space};
 use crate::store::records::{ApiKey, RecordError, decode_api_key, encode_api_key};
 use crate::store::{
-    Commit, CommitError, EnvelopeError, KeyError, KeyText, Read, Scan, Store, StoreError, Unguarded,
+    Commit, CommitError, EnvelopeError, KeyError, KeyText, Store, StoreError, Unguarded, read_space,
 };
 use crate::world::{Clock, Rng};
 
@@ -26,9 +26,6 @@ const NAME_OCTETS_MAX: usize = 64;
 
 /// Most octets of a token: more is not looked at.
 const TOKEN_OCTETS_MAX: usize = 128;
-
-/// Entries read from the store at once.
-const PAGE: usize = 256;
 
 /// Why something could not be done to an API key.
 #[derive(Debug, thiserror::Error)]
@@ -100,17 +97,7 @@ pub async fn create_key(
 /// # Errors
 /// Where the store refuses or holds a key that cannot be read.
 pub async fn list_keys(store: &dyn Store) -> Result<Vec<ApiKey>, ApiKeyError> {
-    let mut range = Space::ApiKey.range();
-    let mut list = Vec::new();
-    loop {
-        let Read { value, seq } = store.scan(Scan::first(range.clone(), PAGE)).await?;
-        store.durable(seq).await?;
-        let Some((last, _)) = value.last() else { return Ok(list) };
-        range = range.after(last);
-        for (_, value) in &value {
-            list.push(decode_api_key(Unguarded::decode(value)?)?);
-        }
-    }
+    read_space(store, Space::ApiKey, decode_api_key).await
 }
 
 /// Revokes the key with this id, where `owner` is given only if it is that owner's: from now on it opens nothing.
@@ -189,7 +176,7 @@ mod tests {
         Ok(opens(store, token).await?.map(|opens| opens.owner))
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_token_opens_the_things_of_its_owner_until_it_is_revoked() {
         let store = MemoryStore::new();
         let (key, token) = made(&store, "acme", 1).await;

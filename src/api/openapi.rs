@@ -41,7 +41,14 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
         (name = "on site", description = "Packets that the caller brings to the card itself."),
         (name = "cards", description = "The cards of the caller."),
         (name = "devices", description = "Devices and the cards in them."),
-        (name = "events", description = "What happens, as it happens."),
+        (name = "events", description = "What happens, as it happens: on the stream and as webhooks, the same to both.\n\n\
+            `binding.created`, `repeated`, `changed`, `held`, `rejected`, `suspect`: what a card says of the device it is in. \
+            `write.accepted`, `sent`, `unknown`, `written`, `held`: how far a write is; `write.effective`, `failed`, \
+            `rolled_back`, `cancelled`, `expired`, `unresolved`: its end, which it has once. `card.subscription_changed`, \
+            `counter`, `hint`: what else is to be known of a card. `link.down`: a link to an SMSC that may serve the \
+            owner's cards is not bound for 30 seconds; `link.refused`: the SMSC refuses its credentials, and `detail` is its \
+            answer; `link.up`: the end of either.\n\n\
+            An event's `data.id` is the same however often it comes."),
         (name = "endpoints", description = "Where events are sent to as webhooks (Standard Webhooks 1.0)."),
         (name = "administration", description = "API keys."),
         (name = "operations", description = "For whoever runs the platform."),

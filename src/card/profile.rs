@@ -115,7 +115,8 @@ pub enum Dialect {
     Secured,
     /// DER without security.
     Plain,
-    /// The IMEI alone: 8 octets (TS 24.008 §10.5.1.4), perhaps followed by a version in ASCII.
+    /// The IMEI alone: 8 octets (TS 24.008 §10.5.1.4), perhaps followed by a version in ASCII, or after a command of at most
+    /// 4 octets.
     RawImei,
 }
 

@@ -75,13 +75,17 @@ impl CallError {
         let Self::Refused { status, problem } = self else { return String::new() };
         let part = |name: &str| problem.get(name).and_then(Value::as_str);
         let mut line = part("title").map_or_else(|| status.to_string(), str::to_owned);
-        if let Some(field) = part("field") {
+        let detail = part("detail").unwrap_or_default().trim_end_matches('.');
+        // Mostly the detail says both.
+        let more = |name| part(name).filter(|text| !detail.contains(text));
+        if let Some(field) = more("field") {
             line = format!("{line} ({field})");
         }
-        for name in ["detail", "expected"] {
-            if let Some(text) = part(name) {
-                line = format!("{line}: {text}");
-            }
+        if !detail.is_empty() {
+            line = format!("{line}: {detail}");
+        }
+        if let Some(expected) = more("expected") {
+            line = format!("{line}; expected {expected}");
         }
         line
     }
@@ -181,8 +185,21 @@ mod tests {
             "field": "device.imei",
         });
         let refused = CallError::Refused { status: StatusCode::BAD_REQUEST, problem };
-        assert_eq!(refused.to_string(), "A field is not valid (device.imei): Read the field.");
+        assert_eq!(refused.to_string(), "A field is not valid (device.imei): Read the field");
         assert!(refused.is_problem("invalid-field") && !refused.is_problem("field"));
+        let problem = json!({
+            "title": "The API key lacks a scope", "detail": "It lacks the scope admin.", "field": "Authorization",
+            "expected": "a key with the scope admin",
+        });
+        let refused = CallError::Refused { status: StatusCode::FORBIDDEN, problem };
+        let line = "The API key lacks a scope (Authorization): It lacks the scope admin; expected a key with the scope admin";
+        assert_eq!(refused.to_string(), line);
+        let problem = json!({
+            "title": "A field is not valid", "detail": "device.imei: IMEI: expected 15 digits.", "field": "device.imei",
+            "expected": "15 digits",
+        });
+        let refused = CallError::Refused { status: StatusCode::BAD_REQUEST, problem };
+        assert_eq!(refused.to_string(), "A field is not valid: device.imei: IMEI: expected 15 digits");
         let bare = CallError::Refused { status: StatusCode::BAD_GATEWAY, problem: Value::Null };
         assert_eq!(bare.to_string(), "502 Bad Gateway");
     }

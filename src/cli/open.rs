@@ -40,7 +40,7 @@ pub(super) async fn store(config: &Config) -> Result<Arc<dyn Store>> {
 pub(super) async fn vault(config: &Config, store: &dyn Store) -> Result<Arc<dyn Vault>> {
     let path = &config.vault.master_key_file;
     let master = MasterKey::read(path).map_err(|error| match &error {
-        MasterKeyError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        MasterKeyError::File { error: io, .. } if io.kind() == std::io::ErrorKind::NotFound => {
             anyhow!("{error}; make one with `airwrite keys master --out {}`", path.display())
         }
         _ => anyhow!(error),

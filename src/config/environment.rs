@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use toml::Spanned;
+
 use super::{ConfigError, Raw};
 
 /// Sections whose variables are ours: an unknown one is a spelling mistake.
@@ -44,6 +46,7 @@ impl Environment {
                     let link = raw
                         .link
                         .iter_mut()
+                        .map(Spanned::as_mut)
                         .find(|configured| variable(&configured.name) == link)
                         .ok_or_else(|| error("the name of a configured [[link]] before _PASSWORD"))?;
                     link.password = value.clone().into();

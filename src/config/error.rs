@@ -10,14 +10,14 @@ use crate::store::StoreConfigError;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
-    /// No TOML, an unknown key, a missing key, or a value of the wrong kind.
+    /// No TOML, an unknown key, a missing key, or a value that cannot be.
     #[error("{}:{line}: {message}", path.display())]
     Toml {
         /// The file.
@@ -70,11 +70,15 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// What is wrong with the value that begins `start` octets into this file with this text.
+    pub(super) fn at(path: &Path, text: &str, start: usize, message: &dyn std::fmt::Display) -> Self {
+        let line = 1 + text.bytes().take(start).filter(|octet| *octet == b'\n').count();
+        Self::Toml { path: path.to_owned(), line, message: message.to_string() }
+    }
+
     /// An error of the TOML reader in this file with this text.
     pub(super) fn toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);
-        let line = 1 + text.bytes().take(start).filter(|octet| *octet == b'\n').count();
-        let message = error.message().trim().replace('\n', "; ");
-        Self::Toml { path: path.to_owned(), line, message }
+        Self::at(path, text, start, &error.message().trim().replace('\n', "; "))
     }
 }

@@ -11,13 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::api::webhook::{EndpointConfig, WebhookConfig};
 use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::{DeliveryHoursConfig, Retention, RouteConfig};
 use crate::identity::EidChecksum;
-use crate::link::LinkConfig;
+use crate::link::{Dialect, LinkConfig};
 use crate::store::StoreConfig;
 
 pub use environment::Environment;
@@ -119,7 +120,7 @@ struct Raw {
     #[serde(default)]
     timers: Timers,
     #[serde(default)]
-    link: Vec<LinkConfig>,
+    link: Vec<Spanned<LinkConfig>>,
     #[serde(default)]
     route: Vec<RouteConfig>,
     #[serde(default)]
@@ -147,6 +148,10 @@ impl Config {
             *relative = directory.join(&*relative);
         }
         environment.override_in(&mut raw)?;
+        for link in &raw.link {
+            let checked = link.as_ref().check().and_then(|()| Dialect::try_from(link.as_ref()).map(drop));
+            checked.map_err(|error| ConfigError::at(path, &text, link.span().start, &error))?;
+        }
         let mut profiles = BTreeMap::new();
         for file in &raw.profiles {
             let file = directory.join(file);
@@ -168,7 +173,7 @@ impl Config {
             timers: raw.timers,
             eid_checksum: raw.eid_checksum,
             profiles,
-            links: raw.link,
+            links: raw.link.into_iter().map(Spanned::into_inner).collect(),
             routes: raw.route,
             delivery_hours: raw.delivery_hours,
             retention: raw.retention,
@@ -225,7 +230,7 @@ impl Config {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let error = |source| ConfigError::Read { path: path.to_owned(), source };
+    let error = |error| ConfigError::Read { path: path.to_owned(), error };
     if fs::metadata(path).map_err(error)?.len() > FILE_OCTETS_MAX {
         return Err(value(path, "file", format!("at most {FILE_OCTETS_MAX} octets")));
     }

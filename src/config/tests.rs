@@ -177,6 +177,19 @@ fn a_missing_key_and_a_wrong_value_are_named() {
 }
 
 #[test]
+fn a_link_that_cannot_be_is_named_with_file_and_line() {
+    let link = |name: &str, more: &str| {
+        format!("\n[[link]]\nname = \"{name}\"\naddress = \"x:1\"\nsystem_id = \"s\"\n{more}\n")
+    };
+    let error = load(&format!("{LEAST}{}{}", link("a", ""), link("b", "window = 0"))).unwrap_err();
+    assert_eq!(error, "airwrite.toml:11: link \"b\": window: 1 to 1000 expected, found 0");
+    let error = load(&format!("{LEAST}{}", link("a", "source = { digits = \"123456789012345678901\" }")));
+    assert!(error.unwrap_err().starts_with("airwrite.toml:5: link \"a\": source.digits: "));
+    let error = load(&format!("{LEAST}\n[[link]]\nname = \"a\"\nsystem_id = \"s\"\n")).unwrap_err();
+    assert_eq!(error, "airwrite.toml:5: link \"a\": address: a value is required");
+}
+
+#[test]
 fn names_must_be_unique_and_routes_must_lead_somewhere() {
     let link = "\n[[link]]\nname = \"a\"\naddress = \"x:1\"\nsystem_id = \"s\"\n";
     let route = "\n[[route]]\nname = \"r\"\nlinks = [\"a\"]\n";

@@ -133,6 +133,7 @@ pub(super) fn fact_record(fact: Fact, card: &Card, now: u64) -> FactRecord {
         write: fact.write,
         imei: card.binding.as_ref().map(|binding| binding.imei),
         detail: fact.detail,
+        link: None,
     }
 }
 
@@ -147,6 +148,7 @@ pub(super) fn waiting_fact(write: &Write, kind: &str, owner: &Owner, imei: Imei,
         write: Some((write.id, write.seq)),
         imei: Some(imei),
         detail: String::new(),
+        link: None,
     }
 }
 

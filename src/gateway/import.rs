@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 use crate::card::{Card, CardId, Counter, Owner, Subscription};
 use crate::identity::{Eid, Iccid};
-use crate::ota::{Algorithm, Cntr, CommandHeader, Key, KeyError, KeySet, Spi1, Spi2, Tar, command};
+use crate::ota::{Algorithm, Key, KeyError, KeySet};
 use crate::store::records::{
     Claim, Holder, RecordError, decode_card, decode_claim, encode_card, encode_claim,
 };
 use crate::store::{Commit, CommitError, EnvelopeError, Guarded, Seq, Store, StoreError, Unguarded, keys};
-use crate::vault::{ClearKeySet, KeyRef, SealRequest, Vault, VaultError};
+use crate::vault::{ClearKeySet, Vault, VaultError};
 use crate::world::{Clock, Rng};
 
 pub use rows::{CardFile, CardFileError, Finding, Findings, ImportTerms, read_cards};
@@ -67,6 +67,13 @@ pub struct KeySetRow {
     pub kid: Zeroizing<Vec<u8>>,
     /// The key that wraps keys for the card.
     pub kik: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl CardRow {
+    fn clear_keys(&self) -> Result<Vec<ClearKeySet>, ImportError> {
+        let clear = self.keys.iter().map(KeySetRow::clear).collect::<Result<_, _>>();
+        clear.map_err(|error| ImportError::Key { line: self.line, error })
+    }
 }
 
 impl KeySetRow {
@@ -258,10 +265,7 @@ impl Importer {
             .iter()
             .map(|(scope, floor)| Counter { scope: scope.clone(), last: floor.saturating_sub(1), epoch })
             .collect();
-        let mut clear = Vec::new();
-        for keys in &row.keys {
-            clear.push(keys.clear().map_err(|error| ImportError::Key { line: row.line, error })?);
-        }
+        let clear = row.clear_keys()?;
         let mut commit = Commit::new();
         let index = Unguarded::encode(&id.octets());
         for key in row.eid.map(keys::eid).into_iter().chain(row.iccid.map(keys::iccid)) {
@@ -309,46 +313,13 @@ impl Importer {
         ];
         let mut differs: Vec<_> =
             differs.into_iter().filter(|(_, same)| !same).map(|(field, _)| field).collect();
-        if !self.same_keys(row, id, sealed).await? {
+        if !self.vault.holds(id, sealed, &row.clear_keys()?).await? {
             differs.push("keys");
         }
         if differs.is_empty() {
             return Ok(Outcome::AlreadyThere(found.seq));
         }
         Ok(Outcome::Refused(format!("{id} is there with another {}", differs.join(", "))))
-    }
-
-    /// Whether the vault has the key sets of the line for this card. Keys do not leave the vault: it secures a packet
-    /// that goes nowhere, which must come out as the line's keys make it. So KIK, which secures no packets, is not
-    /// compared.
-    async fn same_keys(&self, row: &CardRow, card: CardId, sealed: &Bytes) -> Result<bool, ImportError> {
-        for keys in &row.keys {
-            let key_error = |error| ImportError::Key { line: row.line, error };
-            let header = CommandHeader {
-                spi1: Spi1(0x16),
-                spi2: Spi2(0),
-                kic: keys.key_set().map_err(key_error)?.kic_octet(),
-                kid: keys.key_set().map_err(key_error)?.kid_octet(),
-                tar: Tar([0; 3]),
-                cntr: Cntr::ZERO,
-            };
-            let data = *b"comparison";
-            let ours = command::seal(&header, &keys.key_set().map_err(key_error)?, &data)
-                .map_err(VaultError::from)?;
-            let request = SealRequest {
-                spi1: header.spi1,
-                spi2: header.spi2,
-                tar: header.tar,
-                cntr: header.cntr,
-                data: &data,
-            };
-            match self.vault.seal(KeyRef { card, record: sealed, kvn: keys.kvn }, request).await {
-                Ok(theirs) if theirs == ours => {}
-                Ok(_) | Err(VaultError::NoKeySet { .. }) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(true)
     }
 }
 

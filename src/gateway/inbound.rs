@@ -16,7 +16,7 @@ use crate::ota::{Content, UserData};
 use crate::smpp::receipt::{self, ErrorCode};
 use crate::smpp::{Address, CommandStatus, MessageState, Sm};
 use crate::store::records::decode_card;
-use crate::store::{Guarded, KeyText, Scan, keys};
+use crate::store::{Guarded, Scan, keys};
 
 use super::Gateway;
 use super::job::{CardError, Input};
@@ -166,12 +166,7 @@ impl Gateway {
             let whole = Whole { content: user_data.content(), payload: user_data.payload };
             return self.take(link, sm, whole).await;
         };
-        let sender = (KeyText::new(link), KeyText::new(&sm.source.digits.to_str_lossy()));
-        let (Ok(link_text), Ok(source)) = sender else {
-            let reason = "a part without a sender".to_owned();
-            return self.refuse(link, sm, plain(), Refusal::Unreadable, reason).await;
-        };
-        match self.take_part(&link_text, &source, place, &octets).await? {
+        match self.take_part(link, sm, place, &octets).await? {
             Part::Stored | Part::DoneBefore => Ok(()),
             Part::Foreign(reason) => self.refuse(link, sm, plain(), Refusal::Part, reason).await,
             Part::Whole(joined, set) => {
@@ -213,6 +208,9 @@ impl Gateway {
     }
 
     /// The cards that have or had this number, with their keys.
+    ///
+    /// There is no other way to a card: its numbers are those of its record (imported, ordered, proved), so that an
+    /// authenticated message never comes from a number that is new for its card, and there is none to be learned.
     pub(super) async fn candidates(&self, number: Msisdn) -> Result<Vec<Candidate>, CardError> {
         let store = &self.0.world.store;
         let scan = Scan::first(keys::NumberEntry::of_number(number), CANDIDATES_MAX);

@@ -17,6 +17,7 @@ mod inboxes;
 mod job;
 mod job_writes;
 mod lanes;
+mod link_events;
 mod lists;
 mod look_up;
 mod metrics;
@@ -241,6 +242,7 @@ impl Gateway {
         }
         for link in gateway.0.links.values() {
             gateway.spawn(gateway.clone().run_alerts(link.clone()));
+            gateway.spawn(gateway.clone().run_link_events(link.clone()));
         }
         unfinished.disarm();
         Ok(gateway)

@@ -17,7 +17,9 @@ use crate::card::Owner;
 use crate::store::records::{
     FactRecord, OutboxRecord, decode_endpoint, decode_outbox, encode_fact, encode_outbox,
 };
-use crate::store::{Commit, CommitError, Key, KeyRange, KeyText, Scan, Store, StoreError, Unguarded, keys};
+use crate::store::{
+    Commit, CommitError, Key, KeyRange, KeyText, Scan, Store, StoreError, Unguarded, keys, read_space,
+};
 
 use super::cards::RELAYED;
 use super::read::unreadable;
@@ -66,8 +68,9 @@ impl Outboxes {
         for endpoint in configured {
             endpoints.insert(key_text(&endpoint.name, "webhook")?, endpoint.owner.clone());
         }
-        for endpoint in stored_endpoints(&*world.store).await? {
-            endpoints.insert(key_text(&endpoint.name, "endpoint")?, endpoint.owner);
+        let stored = read_space(&*world.store, keys::Space::Endpoint, decode_endpoint).await;
+        for endpoint in stored.map_err(unreadable)? {
+            endpoints.insert(key_text(&endpoint.id, "endpoint")?, endpoint.owner);
         }
         // Numbers rise with the clock and never fall behind what an outbox still holds.
         let mut last = world.clock.now_ms() << 20;
@@ -106,6 +109,12 @@ impl Outboxes {
 
     fn serials(&self) -> MutexGuard<'_, Serials> {
         self.serials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose events the endpoints take.
+    pub(super) fn owners(&self) -> Vec<Owner> {
+        let endpoints = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        endpoints.values().cloned().collect()
     }
 
     /// The outboxes that take the events of `owner`: its log and its endpoints.
@@ -289,22 +298,6 @@ impl Gateway {
 /// The name of an owner's log; no endpoint has an `@` in its name.
 fn log_of(owner: &Owner) -> Option<KeyText> {
     KeyText::new(&format!("@{owner}")).ok()
-}
-
-/// The endpoints in the store.
-async fn stored_endpoints(store: &dyn Store) -> Result<Vec<EndpointRef>, StoreError> {
-    let mut range = keys::Space::Endpoint.range();
-    let mut endpoints = Vec::new();
-    loop {
-        let page = store.scan(Scan::first(range.clone(), PAGE)).await?.value;
-        let Some((last, _)) = page.last() else { return Ok(endpoints) };
-        range = range.after(last);
-        for (_, value) in &page {
-            let body = Unguarded::decode(value).map_err(|error| unreadable(error.into()))?;
-            let endpoint = decode_endpoint(body).map_err(|error| unreadable(error.into()))?;
-            endpoints.push(EndpointRef { name: endpoint.id, owner: endpoint.owner });
-        }
-    }
 }
 
 /// The names of the outboxes that have entries.

@@ -1,16 +1,19 @@
-//! Parts of longer messages: each is durable before its own answer (I1), and parts may come over different binds.
+//! Parts of longer messages: each is durable before its own answer (I1), and parts may come over different binds and
+//! links.
 
 use sha2::{Digest, Sha256};
 
 use crate::ota::reassembly::{Joined, PartSet as Assembly};
 use crate::ota::{Concatenation, Reference, UserData};
+use crate::smpp::{Address, Sm};
 use crate::store::records::{PartSet, decode_part_set, encode_part_set};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, keys};
 
 use super::Gateway;
+use super::inbound::number;
 use super::job::CardError;
 
-/// Open sets of one sender on one link; the oldest gives way.
+/// Open sets of one sender; the oldest gives way.
 const SETS_PER_SENDER: usize = 4;
 
 /// A set older than this is over: its reference number may stand for another message.
@@ -18,6 +21,10 @@ pub(super) const AGE_MAX_MS: u64 = 24 * 3_600_000;
 
 /// Most parts of one message: a set stays below the size of a stored value.
 const PARTS_MAX: u8 = 64;
+
+/// Types of number (SMPP 3.4 §5.2.5). Many SMSCs write international numbers as unknown.
+const TON_UNKNOWN: u8 = 0;
+const TON_INTERNATIONAL: u8 = 1;
 
 /// Most octets of one part (TS 23.040 §9.2.3.24): a short message holds no more.
 const PART_OCTETS_MAX: usize = 140;
@@ -44,14 +51,17 @@ pub(super) struct Whole {
 }
 
 impl Gateway {
-    /// Stores one part.
+    /// Stores one part, which `sm` brought over `link`.
     pub(super) async fn take_part(
         &self,
-        link: &KeyText,
-        source: &KeyText,
+        link: &str,
+        sm: &Sm,
         place: Concatenation,
         user_data: &[u8],
     ) -> Result<Part, CardError> {
+        let Some(key) = set_key(link, sm, place) else {
+            return Ok(Part::Foreign("a part without a sender".to_owned()));
+        };
         if place.total > PARTS_MAX {
             return Ok(Part::Foreign(format!("{} parts, expected at most {PARTS_MAX}", place.total)));
         }
@@ -61,12 +71,6 @@ impl Gateway {
                 user_data.len()
             )));
         }
-        let reference = match place.reference {
-            Reference::Bits8(reference) => u16::from(reference),
-            Reference::Bits16(reference) => reference,
-        };
-        let key =
-            keys::PartSetKey { link: link.clone(), source: source.clone(), reference, total: place.total };
         for _ in 0..TRIES {
             let now = self.now();
             let fresh = PartSet { total: place.total, parts: Vec::new(), created: now, done: false };
@@ -132,7 +136,7 @@ impl Gateway {
     }
 
     async fn make_room(&self, commit: &mut Commit, key: &keys::PartSetKey) -> Result<(), CardError> {
-        let of_sender = keys::PartSetKey::of_sender(&key.link, &key.source);
+        let of_sender = keys::PartSetKey::of_sender(&key.source);
         let sets = self.0.world.store.scan(Scan::first(of_sender, 4 * SETS_PER_SENDER)).await?.value;
         let mut ages = Vec::new();
         for (key, value) in sets {
@@ -146,6 +150,34 @@ impl Gateway {
             commit.delete(key);
         }
         Ok(())
+    }
+}
+
+/// Which set a part belongs to; `None` for one without a sender.
+fn set_key(link: &str, sm: &Sm, place: Concatenation) -> Option<keys::PartSetKey> {
+    let reference = match place.reference {
+        Reference::Bits8(reference) => u16::from(reference),
+        Reference::Bits16(reference) => reference,
+    };
+    let destination = sm.destination.digits.to_str_lossy();
+    let destination = destination.trim_start_matches('+');
+    Some(keys::PartSetKey {
+        source: sender(link, &sm.source)?,
+        destination: KeyText::new(if destination.is_empty() { "-" } else { destination }).ok()?,
+        reference,
+        total: place.total,
+    })
+}
+
+/// Who sends. An international number is one sender on every link, so that parts that an SMSC spreads over several links
+/// find each other. Any other address may stand for somebody else in another network: it counts on its own link only.
+fn sender(link: &str, source: &Address) -> Option<KeyText> {
+    match number(source) {
+        Some(number) if matches!(source.ton, TON_UNKNOWN | TON_INTERNATIONAL) => {
+            KeyText::new(number.as_str()).ok()
+        }
+        _ if source.digits.is_empty() => None,
+        _ => KeyText::new(&format!("{}@{link}", source.digits)).ok(),
     }
 }
 

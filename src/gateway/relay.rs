@@ -1,6 +1,7 @@
 //! The words of an on-site tool: sealed parts as APDUs and `AT+CSIM` lines, and response packets found in what the card
 //! answered (3GPP TS 31.111 §7.1.1, TS 27.007 §8.17, ETSI TS 102 221 §11.2.2).
 
+use crate::ota::comprehension_tlv::device::{NETWORK, UICC};
 use crate::ota::comprehension_tlv::{put, put_ber, tag, template};
 use crate::ota::tp::{DCS_8_BIT_CLASS_2, Deliver, PID_SIM_DATA_DOWNLOAD, TpAddress, TpError, time_stamp};
 
@@ -10,10 +11,6 @@ const ENVELOPE: [u8; 4] = [0x80, 0xC2, 0x00, 0x00];
 /// GET RESPONSE without its Le, as hexadecimal digits: `61xx` and, where that came with a wrong Le, `6Cxx` are followed by
 /// these and then `xx`.
 pub(super) const GET_RESPONSE: &str = "00C00000";
-
-/// Device identities of the network and the card (TS 102 223 §8.7).
-const NETWORK: u8 = 0x83;
-const UICC: u8 = 0x81;
 
 /// What stands before a response packet in the answer to an ENVELOPE: the user data header that names it (TS 31.115 §4.4).
 const RESPONSE_HEADER: [u8; 3] = [0x02, 0x71, 0x00];

@@ -156,7 +156,7 @@ impl LinkConfig {
     ///
     /// # Errors
     /// The first key that cannot be used.
-    pub(super) fn check(&self) -> Result<(), LinkConfigError> {
+    pub fn check(&self) -> Result<(), LinkConfigError> {
         for (key, value) in [("name", &self.name), ("address", &self.address), ("system_id", &self.system_id)]
         {
             if value.is_empty() {

@@ -44,6 +44,36 @@ pub mod template {
     pub const EVENT_DOWNLOAD: u8 = 0xD6;
 }
 
+/// Types of proactive command, in [`tag::COMMAND_DETAILS`] (TS 102 223 §9.4).
+pub mod command {
+    /// REFRESH.
+    pub const REFRESH: u8 = 0x01;
+    /// SET UP EVENT LIST.
+    pub const SET_UP_EVENT_LIST: u8 = 0x05;
+    /// SEND SHORT MESSAGE.
+    pub const SEND_SHORT_MESSAGE: u8 = 0x13;
+    /// PROVIDE LOCAL INFORMATION.
+    pub const PROVIDE_LOCAL_INFORMATION: u8 = 0x26;
+    /// Qualifier of PROVIDE LOCAL INFORMATION that asks for the IMEI (TS 102 223 §8.6).
+    pub const LOCAL_INFORMATION_IMEI: u8 = 0x01;
+}
+
+/// Device identities, in [`tag::DEVICE_IDENTITIES`] (TS 102 223 §8.7).
+pub mod device {
+    /// The card.
+    pub const UICC: u8 = 0x81;
+    /// The terminal.
+    pub const TERMINAL: u8 = 0x82;
+    /// The network.
+    pub const NETWORK: u8 = 0x83;
+}
+
+/// Events, in [`tag::EVENT_LIST`] (TS 102 223 §8.25).
+pub mod event {
+    /// The location status has changed.
+    pub const LOCATION_STATUS: u8 = 0x03;
+}
+
 /// A COMPREHENSION-TLV data object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ComprehensionTlv<'a> {

@@ -18,6 +18,15 @@ pub enum Algorithm {
     TripleDes2,
 }
 
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Aes => "AES",
+            Self::TripleDes2 => "triple DES with two keys",
+        })
+    }
+}
+
 impl Algorithm {
     /// Octets of a block: what ciphered data is padded to.
     #[must_use]
@@ -41,7 +50,7 @@ impl Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The key has a length that its algorithm does not know.
-    #[error("key: expected {expected} octets for {algorithm:?}, found {found}")]
+    #[error("key: expected {expected} octets for {algorithm}, found {found}")]
     Length {
         /// The algorithm of the key.
         algorithm: Algorithm,

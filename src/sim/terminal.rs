@@ -6,7 +6,11 @@
 use std::collections::VecDeque;
 
 use crate::identity::{Imei, Imsi};
-use crate::ota::comprehension_tlv::{find, put, put_ber, read_all, read_ber, tag, template};
+use crate::ota::comprehension_tlv::command::{
+    LOCAL_INFORMATION_IMEI, PROVIDE_LOCAL_INFORMATION, REFRESH, SEND_SHORT_MESSAGE, SET_UP_EVENT_LIST,
+};
+use crate::ota::comprehension_tlv::device::{NETWORK, TERMINAL, UICC};
+use crate::ota::comprehension_tlv::{event, find, put, put_ber, read_all, read_ber, tag, template};
 use crate::ota::tp::{DCS_8_BIT_CLASS_2, Deliver, PID_SIM_DATA_DOWNLOAD};
 use crate::sim::card::{Card, CardReport};
 use crate::sim::fault_plan::{StatusWord, WritePoint};
@@ -21,15 +25,6 @@ const PROFILE: [u8; 9] = [0xFF, 0x6F, 0xFF, 0x1F, 0x21, 0x00, 0x00, 0x00, 0x00];
 const SERVICE_CENTRE: [u8; 7] = [0x91, 0x68, 0x31, 0x08, 0x10, 0x05, 0xF0];
 /// PLMN 001/01, location area and cell 1.
 const LOCATION: [u8; 7] = [0x00, 0xF1, 0x10, 0x00, 0x01, 0x00, 0x01];
-/// Device identities (TS 102 223 §8.7).
-const UICC: u8 = 0x81;
-const TERMINAL: u8 = 0x82;
-const NETWORK: u8 = 0x83;
-/// Types of command (TS 102 223 §9.4).
-const REFRESH: u8 = 0x01;
-const SET_UP_EVENT_LIST: u8 = 0x05;
-const SEND_SHORT_MESSAGE: u8 = 0x13;
-const PROVIDE_LOCAL_INFORMATION: u8 = 0x26;
 /// Results (TS 102 223 §8.12).
 const PERFORMED: &[u8] = &[0x00];
 const TERMINAL_UNABLE: &[u8] = &[0x20, 0x00];
@@ -240,7 +235,7 @@ impl Terminal {
         // A card that waits for its service hears also that there is still none.
         if self.wants_location && (changed || !in_service) {
             let mut objects = Vec::new();
-            put(&mut objects, tag::EVENT_LIST, true, &[0x03]);
+            put(&mut objects, tag::EVENT_LIST, true, &[event::LOCATION_STATUS]);
             put(&mut objects, tag::DEVICE_IDENTITIES, true, &[TERMINAL, UICC]);
             put(
                 &mut objects,
@@ -332,11 +327,11 @@ impl Terminal {
         let [_, kind, qualifier] = details;
         match (kind, qualifier) {
             (SET_UP_EVENT_LIST, _) => {
-                self.wants_location =
-                    find(&objects, tag::EVENT_LIST).is_some_and(|events| events.contains(&0x03));
+                self.wants_location = find(&objects, tag::EVENT_LIST)
+                    .is_some_and(|events| events.contains(&event::LOCATION_STATUS));
                 self.respond(details, PERFORMED, None);
             }
-            (PROVIDE_LOCAL_INFORMATION, 0x01) => {
+            (PROVIDE_LOCAL_INFORMATION, LOCAL_INFORMATION_IMEI) => {
                 self.respond(details, PERFORMED, Some((tag::IMEI, &self.imei.to_mobile_identity())));
             }
             (SEND_SHORT_MESSAGE, _) => match find(&objects, tag::SMS_TPDU) {

@@ -51,6 +51,9 @@ pub const COMMIT_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// Most keys of one [`Store::get`], and most entries of one [`Store::scan`].
 pub const READ_ENTRIES_MAX: usize = 4096;
 
+/// Entries that [`read_space`] reads at once.
+const PAGE: usize = 256;
+
 /// A future as the object-safe traits hand it out.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -82,6 +85,31 @@ pub struct Read<T> {
     pub value: T,
     /// The newest commit that the read could see.
     pub seq: Seq,
+}
+
+/// Every record of a space, in key order, once it is durable. For spaces that stay small: keys, endpoints.
+///
+/// # Errors
+/// Where the store does not answer or holds what cannot be read.
+pub async fn read_space<T, D, E>(
+    store: &dyn Store,
+    space: keys::Space,
+    decode: fn(&[u8]) -> Result<T, D>,
+) -> Result<Vec<T>, E>
+where
+    E: From<StoreError> + From<EnvelopeError> + From<D>,
+{
+    let mut range = space.range();
+    let mut records = Vec::new();
+    loop {
+        let Read { value, seq } = store.scan(Scan::first(range.clone(), PAGE)).await?;
+        store.durable(seq).await?;
+        let Some((last, _)) = value.last() else { return Ok(records) };
+        range = range.after(last);
+        for (_, value) in &value {
+            records.push(decode(Unguarded::decode(value)?)?);
+        }
+    }
 }
 
 /// A range read: at most `limit` entries of `range`, in key order or against it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ctutils::CtEq;
 use zeroize::Zeroizing;
 
 use crate::ota::{Algorithm, Key, KeyError, KeySet};
@@ -44,6 +45,19 @@ impl ClearKeySet {
             kid: Zeroizing::new(kid.to_vec()),
             kik: kik.map(|kik| Zeroizing::new(kik.to_vec())),
         })
+    }
+
+    /// Whether it is this one, in a time that does not tell where keys differ.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let same = |ours: &[u8], theirs: &[u8]| bool::from(ours.ct_eq(theirs));
+        let kik = match (&self.kik, &other.kik) {
+            (Some(ours), Some(theirs)) => same(ours, theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        };
+        (self.kvn, self.algorithm, self.cc_len) == (other.kvn, other.algorithm, other.cc_len)
+            && same(&self.kic, &other.kic)
+            && same(&self.kid, &other.kid)
+            && kik
     }
 
     /// The key set number (KVN).

@@ -26,12 +26,12 @@ pub struct MasterKeyId(pub [u8; 8]);
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
     /// The file cannot be read or written.
-    #[error("master key file {path}: {source}")]
+    #[error("master key file {path}: {error}")]
     File {
         /// The file.
         path: String,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// The text is no key.
     #[error("master key: expected 64 hexadecimal digits")]
@@ -67,7 +67,7 @@ impl MasterKey {
             }
             fs::read_to_string(path).map(Zeroizing::new)
         };
-        Self::from_hex(&read().map_err(|source| file_error(path, source))?)
+        Self::from_hex(&read().map_err(|error| file_error(path, error))?)
     }
 
     /// Makes a new key and writes it to a new file that only its owner may read.
@@ -84,7 +84,7 @@ impl MasterKey {
             file.write_all(b"\n")?;
             file.sync_all()
         };
-        write().map_err(|source| file_error(path, source))?;
+        write().map_err(|error| file_error(path, error))?;
         Ok(key)
     }
 
@@ -102,8 +102,8 @@ impl MasterKey {
     }
 }
 
-fn file_error(path: &Path, source: io::Error) -> MasterKeyError {
-    MasterKeyError::File { path: path.display().to_string(), source }
+fn file_error(path: &Path, error: io::Error) -> MasterKeyError {
+    MasterKeyError::File { path: path.display().to_string(), error }
 }
 
 impl fmt::Debug for MasterKey {

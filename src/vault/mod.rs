@@ -106,6 +106,18 @@ pub trait Vault: Send + Sync + 'static {
         key_sets: &'a [ClearKeySet],
     ) -> BoxFuture<'a, Result<Vec<u8>, VaultError>>;
 
+    /// Whether `record`, the value of key space 10 of `card`, holds these key sets and no other: number, algorithm,
+    /// length of the checksum and every key, KIK too. The order does not count.
+    ///
+    /// # Errors
+    /// [`VaultError::Record`] where the record cannot be read.
+    fn holds<'a>(
+        &'a self,
+        card: CardId,
+        record: &'a [u8],
+        key_sets: &'a [ClearKeySet],
+    ) -> BoxFuture<'a, Result<bool, VaultError>>;
+
     /// Makes a command packet, from CPL on. The same request under the same keys gives the same octets.
     ///
     /// # Errors

@@ -111,6 +111,19 @@ impl Vault for SoftwareVault {
         Box::pin(async move { Ok(record::wrap(&self.master, &*self.rng, card, key_sets)?) })
     }
 
+    fn holds<'a>(
+        &'a self,
+        card: CardId,
+        record: &'a [u8],
+        key_sets: &'a [ClearKeySet],
+    ) -> BoxFuture<'a, Result<bool, VaultError>> {
+        Box::pin(async move {
+            let stored = record::unwrap(&self.master, card, record)?;
+            let holds = |key_set: &ClearKeySet| stored.iter().any(|stored| stored.is(key_set));
+            Ok(stored.len() == key_sets.len() && key_sets.iter().all(holds))
+        })
+    }
+
     fn seal<'a>(
         &'a self,
         keys: KeyRef<'a>,

@@ -195,6 +195,7 @@ impl Platform {
                 write: None,
                 imei: IMEI.parse().ok(),
                 detail: String::new(),
+                link: None,
             };
             let entry = keys::TimelineEntry { card: id, seq };
             commit.put(entry.key(), Unguarded::encode(&encode_fact(&fact)));

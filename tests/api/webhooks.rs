@@ -174,6 +174,7 @@ fn record(seq: u64) -> OutboxRecord {
         write: Some((WriteId::from_octets(write), 3)),
         imei: Some("357805023984942".parse().unwrap()),
         detail: String::new(),
+        link: None,
     };
     OutboxRecord::new(fact)
 }

@@ -86,6 +86,8 @@ pub(crate) struct Setup {
     pub(crate) more: fn(&Sample) -> Vec<CardSpec>,
     /// What is other than usual in the link's configuration.
     pub(crate) link: LinkConfig,
+    /// Whether there is another link, which no route uses; it connects second.
+    pub(crate) second_link: bool,
     /// The kind of each card; those after the last one are secured.
     pub(crate) kinds: &'static [Kind],
     /// Whether the platform knows the cards from the start.
@@ -110,6 +112,7 @@ impl Setup {
             profile: profile(),
             more: |_| Vec::new(),
             link: LinkConfig::default(),
+            second_link: false,
             kinds: &[],
             imported: true,
             lookup: None,
@@ -157,6 +160,7 @@ struct Terms {
     timers: Timers,
     profile: Profile,
     link: LinkConfig,
+    second_link: bool,
     lookup: Option<Arc<dyn CardLookup>>,
     delivery_hours: Vec<DeliveryHoursConfig>,
     retention: Retention,
@@ -170,7 +174,7 @@ impl Scene {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand, .. } = setup;
-        let Setup { kinds, imported, lookup, link, delivery_hours, retention, .. } = setup;
+        let Setup { kinds, imported, lookup, link, second_link, delivery_hours, retention, .. } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
         let mut sample = sample(cards.max(targets), seed).unwrap();
@@ -209,7 +213,7 @@ impl Scene {
         let (hand, connections) = mpsc::unbounded_channel();
         let hand = by_hand.then_some(hand);
         let line = Arc::new(Line { sim: sim.clone(), up: watch::Sender::new(true), hand });
-        let terms = Terms { timers, profile, link, lookup, delivery_hours, retention };
+        let terms = Terms { timers, profile, link, second_link, lookup, delivery_hours, retention };
         let gateway = start(&line, &store, &clock, &rng, &terms).await;
         Self { sim, gateway, sample, store, connections, line, rng, clock, terms }
     }
@@ -410,6 +414,13 @@ impl Scene {
         self.told().await.iter().filter(|told| told.fact.kind == kind).count()
     }
 
+    /// What the owner was told of links: place, type and details.
+    pub(crate) async fn link_events(&self) -> Vec<String> {
+        let told = self.told().await.into_iter().map(|told| told.fact);
+        let of_links = told.filter(|fact| fact.link.as_deref() == Some("smsc"));
+        of_links.map(|fact| format!("{} {}: {}", fact.seq, fact.kind, fact.detail)).collect()
+    }
+
     /// Everything that was ever told to the owner.
     pub(crate) async fn told(&self) -> Vec<OutboxRecord> {
         let name = KeyText::new(ENDPOINT).unwrap();
@@ -449,7 +460,7 @@ async fn start(
     rng: &Arc<SeededRng>,
     terms: &Terms,
 ) -> Gateway {
-    let Terms { timers, profile, link, lookup, delivery_hours, retention } = terms;
+    let Terms { timers, profile, link, second_link, lookup, delivery_hours, retention } = terms;
     let link = LinkConfig {
         name: "smsc".into(),
         address: "in memory".into(),
@@ -458,13 +469,14 @@ async fn start(
         source: SourceConfig { digits: CardSpec::SHORT_CODE.into(), ..SourceConfig::default() },
         ..link.clone()
     };
+    let second = second_link.then(|| LinkConfig { name: "second".into(), ..link.clone() });
     let route = RouteConfig::all_over(vec!["smsc".into()]);
     let [plain, raw] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE]
         .map(|profile| Profile::from_toml(profile).unwrap());
     let config = GatewayConfig {
         profiles: [profile, &plain, &raw].map(|profile| (profile.name.clone(), profile.clone())).into(),
         timers: timers.clone(),
-        links: vec![link],
+        links: [link].into_iter().chain(second).collect(),
         routes: vec![route],
         endpoints: vec![EndpointRef { name: ENDPOINT.into(), owner: Scene::owner() }],
         delivery_hours: delivery_hours.clone(),

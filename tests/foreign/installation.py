@@ -39,7 +39,8 @@ class Installation:
         key = self._run(
             "keys", "create", "--owner", "default", "--scope", "admin", "--json", "--config", "airwrite.toml"
         )
-        self.token = json.loads(key)["token"]
+        key = json.loads(key)
+        self.key, self.token = key["id"], key["token"]
 
     def _config(self, more):
         profile = json.dumps(str(ROOT / "config/profiles/airwrite-applet.toml"))

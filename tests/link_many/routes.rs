@@ -59,8 +59,7 @@ impl Platform {
             timers: Timers { back_off_s: 1, ..Timers::default() },
             links: links.collect(),
             routes: vec![route],
-            endpoints: Vec::new(),
-            eid_checksum: EidChecksum::Reject,
+            ..GatewayConfig::default()
         };
         let world = World { store, vault, clock, rng, connector, lookup: None };
         let gateway = Gateway::start(config, world).await.unwrap();

@@ -56,6 +56,16 @@ const ROWS: &[Row] = &[
         ..ROW
     },
     Row {
+        name: "raw IMEI behind a command: as without it",
+        given: &[Does::Order],
+        does: &[Does::Junk(Junk::CommandAndRawImei(0)), Does::Por(Rsc::OK, Says::NeverHeardOfIt)],
+        state: "sent",
+        answers: &["ESME_ROK", "poll", "ESME_ROK", "write"],
+        events: &["binding.held", "binding.created", "write.sent"],
+        profile: raw_imei,
+        ..ROW
+    },
+    Row {
         name: "raw IMEI: the card says that it is in another device",
         given: &[Does::Order],
         does: &[Does::Junk(Junk::RawImei(1)), Does::Por(Rsc::OK, Says::NeverHeardOfIt)],

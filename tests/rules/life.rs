@@ -112,7 +112,7 @@ const ROWS: &[Row] = &[
         given: &[Does::Bind, Does::Line(false), Does::OrderFor { seconds: 600 }],
         does: &[Does::Wait(605)],
         state: "expired",
-        events: &["write.expired"],
+        events: &["link.down", "write.expired"],
         ..ROW
     },
     Row {

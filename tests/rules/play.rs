@@ -44,6 +44,8 @@ pub(crate) struct Standing {
 pub(crate) struct Play {
     pub(crate) scene: Scene,
     pub(crate) smsc: Option<Smsc>,
+    /// The other end of the second link, where there is one.
+    pub(crate) second: Option<Smsc>,
     pub(crate) card: HandCard,
     pub(crate) writes: Vec<WriteId>,
     /// An order for another device, which waits.
@@ -73,13 +75,27 @@ impl Play {
         let mut link = LinkConfig::default();
         (row.link)(&mut link);
         let kinds: &[Kind] = if row.no_preset { &[Kind::OnSite; 2] } else { &[] };
-        let setup = Setup { by_hand: true, targets: 3, timers, profile, link, kinds, ..Setup::new(2, seed) };
+        let setup = Setup {
+            by_hand: true,
+            targets: 3,
+            timers,
+            profile,
+            link,
+            kinds,
+            second_link: row.second_link,
+            ..Setup::new(2, seed)
+        };
         let mut scene = Scene::with(setup).await;
         let smsc = Some(Smsc::accept(&mut scene).await);
+        let second = match row.second_link {
+            true => Some(Smsc::accept(&mut scene).await),
+            false => None,
+        };
         let card = HandCard::new(&scene, 0);
         Self {
             scene,
             smsc,
+            second,
             card,
             writes: Vec::new(),
             waiting: None,
@@ -190,6 +206,7 @@ impl Play {
                 let packet = self.packets.last().unwrap().clone();
                 self.por(&packet, Spi2(level), rsc, says).await;
             }
+            Does::PorInParts(pieces) => self.por_in_parts(pieces).await,
             Does::ClearPor(rsc, cleared, from) => self.clear_por(rsc, cleared, from).await,
             Does::Result(status, from) => {
                 let imsi = match status {
@@ -301,7 +318,15 @@ impl Play {
             self.smsc = Some(Smsc::accept(&mut self.scene).await);
             return;
         };
-        match smsc.event().await {
+        let event = match &mut self.second {
+            None => smsc.event().await,
+            Some(second) => tokio::select! {
+                biased;
+                event = smsc.event() => event,
+                event = second.event() => event,
+            },
+        };
+        match event {
             Some(Event::Sm(submitted, sm)) => self.submitted(submitted, &sm).await,
             Some(Event::Ended { end: End::Answered(pdu), .. }) => self.answers.push(pdu.status.to_string()),
             Some(Event::Unexpected(pdu)) => {

@@ -3,7 +3,7 @@
 use airwrite::applet::LastState;
 use airwrite::ota::Rsc;
 
-use crate::row::{Cleared, Does, From, ROW, Row, Says};
+use crate::row::{Cleared, Does, From, Over, Piece, ROW, Row, Says};
 
 const SENT: &[Does] = &[Does::Bind, Does::Order];
 /// A write whose outcome is asked for.
@@ -285,6 +285,95 @@ const IN_CLEAR: &[Row] = &[
     },
 ];
 
+const THREE_OK: &[&str] = &["ESME_ROK", "ESME_ROK", "ESME_ROK"];
+const FIVE_OK: &[&str] = &["ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK"];
+const SIX_OK: &[&str] = &["ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK"];
+
+/// A PoR that was executed, in three parts.
+const IN_PARTS: &[Row] = &[
+    Row {
+        name: "in parts, over one link",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(1), Over::First),
+            (Piece::Part(2), Over::First),
+            (Piece::Part(3), Over::First),
+        ])],
+        answers: THREE_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, over two links",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(1), Over::First),
+            (Piece::Part(2), Over::Second),
+            (Piece::Part(3), Over::First),
+        ])],
+        answers: THREE_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, over two links and the last one first",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(3), Over::Second),
+            (Piece::Part(1), Over::First),
+            (Piece::Part(2), Over::Second),
+        ])],
+        answers: THREE_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, each of which comes over both links",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(2), Over::First),
+            (Piece::Part(2), Over::Second),
+            (Piece::Part(1), Over::Second),
+            (Piece::Part(1), Over::First),
+            (Piece::Part(3), Over::First),
+            (Piece::Part(3), Over::Second),
+        ])],
+        answers: SIX_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, and those of another sender with the same reference between them",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(1), Over::First),
+            (Piece::Strangers(1), Over::Second),
+            (Piece::Part(2), Over::Second),
+            (Piece::Strangers(2), Over::First),
+            (Piece::Part(3), Over::First),
+        ])],
+        answers: FIVE_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, and those of a national number in another network, of the same digits, between them",
+        does: &[Does::PorInParts(&[
+            (Piece::Part(1), Over::First),
+            (Piece::Namesakes(1), Over::Second),
+            (Piece::Namesakes(2), Over::Second),
+            (Piece::Part(2), Over::First),
+            (Piece::Part(3), Over::First),
+        ])],
+        answers: FIVE_OK,
+        ..PARTS
+    },
+    Row {
+        name: "in parts, after one of a message that the card has given up",
+        does: &[Does::PorInParts(&[
+            (Piece::Another(1), Over::First),
+            (Piece::Part(1), Over::Second),
+            (Piece::Part(2), Over::First),
+            (Piece::Part(3), Over::Second),
+        ])],
+        answers: &["ESME_ROK", "ESME_ROK", "ESME_ROK", "ESME_ROK"],
+        ..PARTS
+    },
+];
+
+const PARTS: Row =
+    Row { given: SENT, state: "written", events: &["write.written"], second_link: true, ..ROW };
+
 /// R25: what each response status code makes of a write.
 #[tokio::test(start_paused = true)]
 async fn every_row_of_what_a_por_says() {
@@ -297,4 +386,11 @@ async fn every_row_of_what_a_por_says() {
 async fn every_row_of_errors_in_clear() {
     crate::names_differ(IN_CLEAR);
     crate::play(IN_CLEAR, 2_500).await;
+}
+
+/// I6: whichever way the parts of an answer come, they are one answer.
+#[tokio::test(start_paused = true)]
+async fn every_row_of_answers_in_parts() {
+    crate::names_differ(IN_PARTS);
+    crate::play(IN_PARTS, 2_700).await;
 }

@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) no_preset: bool,
     /// What is other than usual in the link's configuration.
     pub(crate) link: fn(&mut LinkConfig),
+    /// Whether there is a second link.
+    pub(crate) second_link: bool,
 }
 
 /// A row about a card that is known and has done nothing.
@@ -40,6 +42,7 @@ pub(crate) const ROW: Row = Row {
     profile: |_| {},
     no_preset: false,
     link: |_| {},
+    second_link: false,
 };
 
 /// Something that somebody does. Whatever the gateway does at once is done before the next.
@@ -75,6 +78,8 @@ pub(crate) enum Does {
     PorToFirstWrite(Rsc, Says),
     /// The card answers the last packet at the level of another SPI2.
     WeakPor(u8, Rsc, Says),
+    /// The card answers the last packet in three parts, which come so, and other things with them.
+    PorInParts(&'static [(Piece, Over)]),
     /// Somebody answers the last packet without any check.
     ClearPor(Rsc, Cleared, From),
     /// The card reports on its own what became of the last write.
@@ -118,6 +123,26 @@ pub(crate) enum OnSite {
     Changed,
     /// 9300: no PoR.
     Busy,
+}
+
+/// Something that comes while a PoR comes in three parts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece {
+    /// A part of it, 1 to 3.
+    Part(u8),
+    /// The same part of another message, under the same reference number: of another sender.
+    Strangers(u8),
+    /// The same, of a sender in another network who has the same digits as a national number.
+    Namesakes(u8),
+    /// The same, of the card itself: it has given up what it began.
+    Another(u8),
+}
+
+/// The link that something comes over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Over {
+    First,
+    Second,
 }
 
 /// What the data of a PoR say.
@@ -188,6 +213,8 @@ pub(crate) enum Junk {
     PlainBinding(usize),
     /// The eight octets of this device's IMEI.
     RawImei(usize),
+    /// The same behind a command of one octet.
+    CommandAndRawImei(usize),
     /// A write result without security.
     PlainResult(WriteStatus),
     /// A deliver_sm that ends too early.

@@ -8,7 +8,7 @@ use airwrite::ota::{Cntr, ResponseHeader, Rsc, Spi1, Spi2, response};
 use crate::common::hand_card::{Packet, command_user_data, response_user_data};
 use crate::common::smsc::{message, plain_message};
 use crate::play::Play;
-use crate::row::{Cleared, From, Junk, Says};
+use crate::row::{Cleared, From, Junk, Over, Piece, Says};
 
 impl Play {
     /// The subscription ordered last.
@@ -43,6 +43,34 @@ impl Play {
         let data = self.data(packet, says);
         let user_data = self.card.por_at(packet, level, rsc, data.as_ref());
         self.deliver(message(self.card.preset.msisdn.as_str(), user_data)).await;
+    }
+
+    /// The PoR to the last packet in three parts. Those of others have other octets, so that none of them opens.
+    pub(crate) async fn por_in_parts(&mut self, pieces: &[(Piece, Over)]) {
+        let packet = self.packets.last().unwrap().clone();
+        let data = self.data(&packet, Says::Accepted);
+        let whole = self.card.por(&packet, Rsc::OK, data.as_ref());
+        let payload = &whole[3..];
+        let others: Vec<u8> = payload.iter().map(|octet| !octet).collect();
+        let number = self.card.preset.msisdn;
+        for (piece, over) in pieces {
+            let (from, part) = match *piece {
+                Piece::Part(n) => (number, part(n, payload)),
+                Piece::Strangers(n) => (self.number(From::Stranger), part(n, &others)),
+                Piece::Namesakes(n) | Piece::Another(n) => (number, part(n, &others)),
+            };
+            let mut sm = message(from.as_str(), part);
+            if matches!(piece, Piece::Namesakes(_)) {
+                sm.source.ton = 2;
+            }
+            match over {
+                Over::First => self.deliver(sm).await,
+                Over::Second => {
+                    self.second.as_mut().unwrap().send(&sm).await;
+                    self.settle().await;
+                }
+            }
+        }
     }
 
     pub(crate) fn data(&self, packet: &Packet, says: Says) -> Option<Message> {
@@ -123,6 +151,10 @@ impl Play {
                 let octets = self.scene.imei(device).to_mobile_identity().to_vec();
                 self.deliver(plain_message(number, octets)).await;
             }
+            Junk::CommandAndRawImei(device) => {
+                let octets = [&[0xF8], &self.scene.imei(device).to_mobile_identity()[..]].concat();
+                self.deliver(plain_message(number, octets)).await;
+            }
             Junk::PlainResult(status) => {
                 let result = self.card.result(self.tid(), status, self.target().imsi);
                 self.deliver(plain_message(self.number(From::Target).as_str(), result.to_der().unwrap()))
@@ -136,4 +168,12 @@ impl Play {
             }
         }
     }
+}
+
+/// One of the three parts of a response packet, as a whole TP-UD.
+fn part(number: u8, payload: &[u8]) -> Vec<u8> {
+    let third = payload.len().div_ceil(3);
+    let octets = payload.chunks(third).nth(usize::from(number) - 1).unwrap();
+    let header: &[u8] = if number == 1 { &[7, 0, 3, 9, 3, 1, 0x71, 0] } else { &[5, 0, 3, 9, 3, number] };
+    [header, octets].concat()
 }

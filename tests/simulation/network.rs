@@ -152,6 +152,41 @@ async fn a_line_that_is_cut_again_and_again_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_line_that_is_cut_for_long_is_told_once_and_so_is_its_return() {
+    let mut scene = Scene::new(1, 41).await;
+    let cut_for = async |scene: &Scene, seconds| {
+        scene.line(false);
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    };
+    for _ in 0..3 {
+        cut_for(&scene, 5).await;
+        scene.line(true);
+        tokio::time::sleep(2 * MINUTE).await;
+    }
+    assert_eq!(scene.link_events().await, Vec::<String>::new());
+    let mut told = vec!["1 link.down: not bound for 30 s".to_owned()];
+    cut_for(&scene, 3600).await;
+    assert_eq!(scene.link_events().await, told);
+    // Neither a new process nor its attempts are news; and it knows what is to be taken back.
+    scene.crash().await;
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(scene.link_events().await, told);
+    scene.stop().await;
+    scene.line(true);
+    scene.start_again().await;
+    tokio::time::sleep(2 * MINUTE).await;
+    told.push("2 link.up: ".to_owned());
+    assert_eq!(scene.link_events().await, told);
+    // A store that fails holds it up.
+    scene.store.poison();
+    cut_for(&scene, 3600).await;
+    scene.store.recover();
+    tokio::time::sleep(MINUTE).await;
+    told.push("3 link.down: not bound for 30 s".to_owned());
+    assert_eq!(scene.link_events().await, told);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_graceful_stop_takes_nothing_more_and_loses_nothing() {
     let mut scene = Scene::with(Setup { targets: 11, ..Setup::new(10, 40) }).await;
     scene.sim.power_on(0..10).await.unwrap();

@@ -12,8 +12,8 @@ use airwrite::card::{
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
 use airwrite::ota::Cntr;
 use airwrite::store::records::{
-    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
-    SealedParts, StrayRecord, Write,
+    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, LinkRecord,
+    OutboxRecord, PartSet, SealedParts, StrayRecord, Write,
 };
 
 /// 2026-01-01 00:00 UTC, unix ms.
@@ -356,6 +356,7 @@ pub(crate) fn full_fact() -> FactRecord {
         write: Some((write_id(0xA1), 5)),
         imei: Some(imei()),
         detail: "to 123".to_owned(),
+        link: None,
     }
 }
 
@@ -369,7 +370,29 @@ pub(crate) fn minimal_fact() -> FactRecord {
         write: None,
         imei: None,
         detail: String::new(),
+        link: None,
     }
+}
+
+pub(crate) fn fact_of_link() -> FactRecord {
+    FactRecord {
+        kind: "link.refused".to_owned(),
+        card: None,
+        seq: 2,
+        write: None,
+        imei: None,
+        detail: "ESME_RINVPASWD".to_owned(),
+        link: Some("north".to_owned()),
+        ..full_fact()
+    }
+}
+
+pub(crate) fn full_link() -> LinkRecord {
+    LinkRecord { kind: "link.refused".to_owned(), detail: "ESME_RINVPASWD".to_owned(), seq: 2 }
+}
+
+pub(crate) fn minimal_link() -> LinkRecord {
+    LinkRecord { kind: String::new(), detail: String::new(), seq: 0 }
 }
 
 pub(crate) fn full_outbox() -> OutboxRecord {

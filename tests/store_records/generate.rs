@@ -13,8 +13,8 @@ use airwrite::card::{
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::Cntr;
 use airwrite::store::records::{
-    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, OutboxRecord, PartSet,
-    SealedParts, StrayRecord, Write,
+    ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, LinkRecord,
+    OutboxRecord, PartSet, SealedParts, StrayRecord, Write,
 };
 
 fn card_id() -> impl Strategy<Value = CardId> {
@@ -331,8 +331,8 @@ pub(crate) fn sealed_parts() -> impl Strategy<Value = SealedParts> {
 
 pub(crate) fn fact() -> impl Strategy<Value = FactRecord> {
     let about = (of(card_id()), of((write_id(), any::<u32>())), of(imei()));
-    (any::<u64>(), owner(), "[a-z_.]{0,32}", about, any::<u64>(), ".{0,80}").prop_map(
-        |(at, owner, kind, (card, write, imei), seq, detail)| FactRecord {
+    (any::<u64>(), owner(), "[a-z_.]{0,32}", about, any::<u64>(), ".{0,80}", of(".{1,20}")).prop_map(
+        |(at, owner, kind, (card, write, imei), seq, detail, link)| FactRecord {
             at,
             owner,
             kind,
@@ -341,6 +341,7 @@ pub(crate) fn fact() -> impl Strategy<Value = FactRecord> {
             write,
             imei,
             detail,
+            link,
         },
     )
 }
@@ -370,6 +371,10 @@ pub(crate) fn stray() -> impl Strategy<Value = StrayRecord> {
             udhi,
         },
     )
+}
+
+pub(crate) fn link() -> impl Strategy<Value = LinkRecord> {
+    ("[a-z.]{0,32}", ".{0,80}", any::<u64>()).prop_map(|(kind, detail, seq)| LinkRecord { kind, detail, seq })
 }
 
 pub(crate) fn inbox() -> impl Strategy<Value = InboxRecord> {

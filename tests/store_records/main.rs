@@ -79,6 +79,9 @@ fn bodies_of_version_2_decode_for_ever() {
 fn bodies_of_version_3_decode_for_ever() {
     check_golden_files("v3", "card", [("hinted", &hinted_card())], encode_card, decode_card);
     check_golden_files("v3", "write", [("as_ordered", &write_as_ordered())], encode_write, decode_write);
+    check_golden_files("v3", "fact", [("of_link", &fact_of_link())], encode_fact, decode_fact);
+    let links = [("full", &full_link()), ("minimal", &minimal_link())];
+    check_golden_files("v3", "link", links, encode_link, decode_link);
 }
 
 fn matches_golden_files<T: PartialEq + Debug>(
@@ -294,7 +297,10 @@ proptest! {
     }
 
     #[test]
-    fn any_message_aside_reads_back(stray in generate::stray(), inbox in generate::inbox()) {
+    fn any_message_aside_reads_back(
+        stray in generate::stray(), inbox in generate::inbox(), link in generate::link()
+    ) {
+        prop_assert_eq!(decode_link(&encode_link(&link)), Ok(link));
         prop_assert_eq!(decode_stray(&encode_stray(&stray)), Ok(stray));
         prop_assert_eq!(decode_inbox(&encode_inbox(&inbox)), Ok(inbox));
     }

@@ -16,7 +16,8 @@ use crate::api::time::Timestamp;
 use crate::gateway::{DeviceInfo, SupplyError};
 use crate::identity::Imei;
 
-use super::writes::{CardBody, busy};
+use super::order::CardBody;
+use super::writes::busy;
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<ApiState> {

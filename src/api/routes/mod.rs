@@ -9,6 +9,7 @@ mod health;
 mod keys;
 mod links;
 mod on_site;
+mod order;
 mod stray;
 mod writes;
 
@@ -19,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::server::ApiState;
 
 pub use on_site::{ExportPartView, ExportView};
-pub use writes::{BearerBody, CardBody, ClientOrderId, DeviceBody, OrderBody, SubscriptionBody};
+pub use order::{BearerBody, CardBody, ClientOrderId, DeviceBody, OrderBody, SubscriptionBody};
 
 /// The routes that need a key.
 pub(super) fn with_key() -> OpenApiRouter<ApiState> {

@@ -1,6 +1,7 @@
 //! The body of a webhook.
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::identity::Imei;
 use crate::store::records::FactRecord;
@@ -22,9 +23,9 @@ pub struct Event<'a> {
 #[derive(Debug, Serialize)]
 pub struct EventData<'a> {
     /// The event's own id, the same at every attempt and the value of `webhook-id`: of the write and `seq`, or of the
-    /// card and `seq` where there is no write.
+    /// card and `seq` where there is no write, or of the link and `seq`.
     pub id: String,
-    /// Its place among the events of that write, or card.
+    /// Its place among the events of that write, card or link.
     pub seq: u64,
     /// The write (`wrt_…`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +33,9 @@ pub struct EventData<'a> {
     /// The card (`crd_…`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
+    /// The name of the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<&'a str>,
     /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imei: Option<Imei>,
@@ -43,7 +47,7 @@ pub struct EventData<'a> {
 impl Event<'static> {
     /// An event that says nothing but that events arrive.
     pub(in crate::api) fn test(id: String, now_ms: u64) -> Self {
-        let data = EventData { id, seq: 0, write: None, card: None, imei: None, detail: "" };
+        let data = EventData { id, seq: 0, write: None, card: None, link: None, imei: None, detail: "" };
         Self { r#type: "endpoint.test", timestamp: Timestamp::from_unix_ms(now_ms), data }
     }
 }
@@ -60,11 +64,18 @@ impl<'a> From<&'a FactRecord> for Event<'a> {
         let write = fact.write.map(|(write, _)| write.to_string());
         let card = fact.card.map(|card| card.to_string());
         let seq = fact.write.map_or(fact.seq, |(_, seq)| u64::from(seq));
-        let subject = write.as_deref().or(card.as_deref()).unwrap_or(fact.owner.as_str());
-        let id = format!("{subject}.{seq}");
-        let data = EventData { id, seq, write, card, imei: fact.imei, detail: &fact.detail };
+        let link = fact.link.as_deref();
+        let subject = write.clone().or(card.clone()).or(link.map(link_id));
+        let id = format!("{}.{seq}", subject.as_deref().unwrap_or(fact.owner.as_str()));
+        let data = EventData { id, seq, write, card, link, imei: fact.imei, detail: &fact.detail };
         Self { r#type: &fact.kind, timestamp: Timestamp::from_unix_ms(fact.at), data }
     }
+}
+
+/// Stands for a link in ids, which are headers: a link may have any name.
+fn link_id(name: &str) -> String {
+    let digest: Vec<u8> = Sha256::digest(name).into_iter().take(8).collect();
+    format!("lnk_{}", hex::encode(digest))
 }
 
 #[cfg(test)]
@@ -76,14 +87,21 @@ mod tests {
 
     impl Event<'_> {
         pub(in crate::api::webhook) fn example() -> Self {
-            let data =
-                EventData { id: "a.1".into(), seq: 1, write: None, card: None, imei: None, detail: "" };
+            let data = EventData {
+                id: "a.1".into(),
+                seq: 1,
+                write: None,
+                card: None,
+                link: None,
+                imei: None,
+                detail: "",
+            };
             Self { r#type: "card.hint", timestamp: Timestamp::from_unix_ms(0), data }
         }
     }
 
     #[test]
-    fn an_event_is_named_by_its_write_or_else_by_its_card() {
+    fn an_event_is_named_by_its_write_or_else_by_its_card_or_link() {
         let mut fact = FactRecord {
             at: 1_769_860_800_000,
             owner: "acme".parse().unwrap(),
@@ -93,6 +111,7 @@ mod tests {
             write: Some((WriteId::from_octets([1; 16]), 5)),
             imei: Some("357805023984942".parse().unwrap()),
             detail: "confirmed".into(),
+            link: None,
         };
         let shown = json!({
             "type": "write.effective",
@@ -110,5 +129,21 @@ mod tests {
         fact.write = None;
         assert_eq!(Event::from(&fact).id(), "crd_02020202020202020202020202020202.17");
         assert_eq!(Event::from(&fact).data.seq, 17);
+        let told = FactRecord {
+            kind: "link.refused".into(),
+            card: None,
+            imei: None,
+            seq: 2,
+            detail: "ESME_RINVPASWD".into(),
+            link: Some("north".into()),
+            ..fact
+        };
+        let shown = json!({
+            "id": "lnk_dc365e79d41cfae1.2",
+            "seq": 2,
+            "link": "north",
+            "detail": "ESME_RINVPASWD",
+        });
+        assert_eq!(serde_json::to_value(Event::from(&told)).unwrap()["data"], shown);
     }
 }

@@ -12,7 +12,7 @@ use crate::store::records::{
     Endpoint, OutboxRecord, RecordError, decode_endpoint, decode_outbox, encode_endpoint, encode_outbox,
 };
 use crate::store::{
-    Commit, CommitError, EnvelopeError, KeyError, KeyText, Scan, Store, StoreError, Unguarded,
+    Commit, CommitError, EnvelopeError, KeyError, KeyText, Scan, Store, StoreError, Unguarded, read_space,
 };
 use crate::vault::{Vault, VaultError};
 use crate::world::Rng;
@@ -108,17 +108,7 @@ pub(in crate::api) async fn put(
 
 /// Every endpoint in the store, ordered by id.
 pub(in crate::api) async fn read_all(store: &dyn Store) -> Result<Vec<Endpoint>, StoredError> {
-    let mut range = Space::Endpoint.range();
-    let mut list = Vec::new();
-    loop {
-        let read = store.scan(Scan::first(range.clone(), PAGE)).await?;
-        store.durable(read.seq).await?;
-        let Some((last, _)) = read.value.last() else { return Ok(list) };
-        range = range.after(last);
-        for (_, value) in &read.value {
-            list.push(decode_endpoint(Unguarded::decode(value)?)?);
-        }
-    }
+    read_space(store, Space::Endpoint, decode_endpoint).await
 }
 
 /// The endpoint of this id, where it is this owner's.

@@ -15,6 +15,9 @@ const IMEI_OCTETS: usize = 8;
 /// Most octets of the version that may follow a raw IMEI.
 const VERSION_OCTETS_MAX: usize = 16;
 
+/// Most octets of the command that may stand before a raw IMEI.
+const COMMAND_OCTETS_MAX: usize = 4;
+
 impl Gateway {
     /// A message in the dialect of the card's profile; a card that secures its messages is not heard without.
     pub(super) async fn take_plain(&self, from: Option<Msisdn>, octets: &[u8]) -> Result<Taken, CardError> {
@@ -94,15 +97,25 @@ fn read(dialect: Dialect, octets: &[u8], from: Msisdn, card: &Card) -> Option<(E
     }
 }
 
-/// An IMEI in 8 octets, perhaps with a version in ASCII behind it.
+/// An IMEI in 8 octets, perhaps with a version in ASCII behind it, or a short command in front of it.
+///
+/// No message is both: where the IMEI is behind a command, the half octet A that begins it stands among the digits of what
+/// would be an IMEI at the start.
 fn raw_imei(octets: &[u8]) -> Option<Imei> {
-    let (imei, version) = octets.split_at_checked(IMEI_OCTETS)?;
+    let (first, version) = octets.split_at_checked(IMEI_OCTETS)?;
     let is_version = version.len() <= VERSION_OCTETS_MAX && version.iter().all(u8::is_ascii_graphic);
-    Imei::from_mobile_identity(imei).ok().filter(|_| is_version)
+    let at_start = Imei::from_mobile_identity(first).ok().filter(|_| is_version);
+    at_start.or_else(|| {
+        let (command, last) = octets.split_at_checked(octets.len() - IMEI_OCTETS)?;
+        let is_command = (1..=COMMAND_OCTETS_MAX).contains(&command.len());
+        Imei::from_mobile_identity(last).ok().filter(|_| is_command)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -115,5 +128,30 @@ mod tests {
         assert_eq!(raw_imei(&[&octets[..], &[b'A'; 17]].concat()), None);
         assert_eq!(raw_imei(&octets[..7]), None);
         assert_eq!(raw_imei(b"any text"), None);
+    }
+
+    #[test]
+    fn raw_imei_behind_a_command() {
+        let octets = [0x4A, 0x44, 0x44, 0x44, 0x44, 0x44, 0x44, 0x47];
+        let imei = raw_imei(&octets);
+        assert!(imei.is_some());
+        for command in [&[0xF8][..], &[0x00], b"BIND", &[0x4A]] {
+            assert_eq!(raw_imei(&[command, &octets].concat()), imei, "{command:02X?}");
+        }
+        assert_eq!(raw_imei(&[b"BIND1", &octets[..]].concat()), None);
+        assert_eq!(raw_imei(&[&[0xF8], &octets[..], b"COTA0206"].concat()), None);
+        assert_eq!(raw_imei(&[0xF8]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_imei_is_never_read_at_the_wrong_place(
+            key in "[0-9]{14}", command in proptest::collection::vec(any::<u8>(), 1..=COMMAND_OCTETS_MAX), version in "[!-~]{0,16}",
+        ) {
+            let imei = Imei::from(key.parse::<crate::identity::Imei14>().unwrap());
+            let octets = imei.to_mobile_identity();
+            prop_assert_eq!(raw_imei(&[&octets[..], version.as_bytes()].concat()), Some(imei));
+            prop_assert_eq!(raw_imei(&[&command, &octets[..]].concat()), Some(imei));
+        }
     }
 }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use crate::applet::Message;
 use crate::identity::Eid;
-use crate::ota::comprehension_tlv::{find, read_all, read_ber, tag, template};
+use crate::ota::comprehension_tlv::{event, find, read_all, read_ber, tag, template};
 use crate::ota::tp::Deliver;
 use crate::ota::{Content, OpenedCommand, PartSet, UserData};
 use crate::sim::fault_plan::WritePoint;
@@ -39,8 +39,6 @@ pub use spec::{CardSpec, MoDialect, Preset};
 const POR_ATTEMPTS_MAX: u8 = 3;
 /// Location status: normal service (TS 102 223 §8.27).
 const NORMAL_SERVICE: u8 = 0x00;
-/// Event: location status (TS 102 223 §8.25).
-const LOCATION_STATUS: u8 = 0x03;
 
 /// A card. What is in `session` goes with the power; everything else stays.
 #[derive(Debug, Clone)]
@@ -249,7 +247,7 @@ impl Card {
                 Ok(self.download(&deliver))
             }
             template::EVENT_DOWNLOAD => {
-                if find(&objects, tag::EVENT_LIST) == Some(&[LOCATION_STATUS])
+                if find(&objects, tag::EVENT_LIST) == Some(&[event::LOCATION_STATUS])
                     && let Some([status]) = find(&objects, tag::LOCATION_STATUS)
                 {
                     self.applet.location(*status == NORMAL_SERVICE, &mut self.files);

@@ -3,22 +3,13 @@
 use std::collections::VecDeque;
 
 use crate::identity::Imei;
-use crate::ota::comprehension_tlv::{find, put, put_ber, read_all, tag, template};
+use crate::ota::comprehension_tlv::command::{
+    LOCAL_INFORMATION_IMEI, PROVIDE_LOCAL_INFORMATION, REFRESH, SEND_SHORT_MESSAGE, SET_UP_EVENT_LIST,
+};
+use crate::ota::comprehension_tlv::device::{NETWORK, TERMINAL, UICC};
+use crate::ota::comprehension_tlv::{event, find, put, put_ber, read_all, tag, template};
 use crate::sim::card::applet::Sent;
 
-/// Types of command (TS 102 223 §9.4).
-const REFRESH: u8 = 0x01;
-const SET_UP_EVENT_LIST: u8 = 0x05;
-const SEND_SHORT_MESSAGE: u8 = 0x13;
-const PROVIDE_LOCAL_INFORMATION: u8 = 0x26;
-/// PROVIDE LOCAL INFORMATION: the IMEI.
-const IMEI: u8 = 0x01;
-/// Event list: location status (TS 102 223 §8.25).
-const LOCATION_STATUS: u8 = 0x03;
-/// Device identities (TS 102 223 §8.7).
-const UICC: u8 = 0x81;
-const TERMINAL: u8 = 0x82;
-const NETWORK: u8 = 0x83;
 /// Results up to this one mean that the command was performed (TS 102 223 §8.12).
 const PERFORMED_MAX: u8 = 0x0F;
 
@@ -104,7 +95,7 @@ impl Toolkit {
 fn encode(number: u8, command: &Proactive) -> Vec<u8> {
     let (kind, qualifier, destination) = match command {
         Proactive::SetUpEventList => (SET_UP_EVENT_LIST, 0, TERMINAL),
-        Proactive::ProvideImei => (PROVIDE_LOCAL_INFORMATION, IMEI, TERMINAL),
+        Proactive::ProvideImei => (PROVIDE_LOCAL_INFORMATION, LOCAL_INFORMATION_IMEI, TERMINAL),
         Proactive::SendShortMessage(..) => (SEND_SHORT_MESSAGE, 0, NETWORK),
         Proactive::Refresh(qualifier) => (REFRESH, *qualifier, TERMINAL),
     };
@@ -112,7 +103,7 @@ fn encode(number: u8, command: &Proactive) -> Vec<u8> {
     put(&mut objects, tag::COMMAND_DETAILS, true, &[number, kind, qualifier]);
     put(&mut objects, tag::DEVICE_IDENTITIES, true, &[UICC, destination]);
     match command {
-        Proactive::SetUpEventList => put(&mut objects, tag::EVENT_LIST, true, &[LOCATION_STATUS]),
+        Proactive::SetUpEventList => put(&mut objects, tag::EVENT_LIST, true, &[event::LOCATION_STATUS]),
         Proactive::SendShortMessage(tpdu, _) => {
             // An empty alpha identifier: the user is not told.
             put(&mut objects, tag::ALPHA_IDENTIFIER, true, &[]);

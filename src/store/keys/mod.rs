@@ -55,12 +55,14 @@ pub enum Space {
     ApiKey = 0x11,
     /// Webhook endpoints.
     Endpoint = 0x12,
+    /// What was last told of a link.
+    Link = 0x13,
     /// Facts about the store itself.
     Meta = 0xFF,
 }
 
 impl Space {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Card,
         Self::Device,
         Self::Write,
@@ -79,6 +81,7 @@ impl Space {
         Self::CardKeys,
         Self::ApiKey,
         Self::Endpoint,
+        Self::Link,
         Self::Meta,
     ];
 
@@ -178,6 +181,12 @@ pub fn endpoint(id: &KeyText) -> Key {
     Space::Endpoint.builder().text(id).key()
 }
 
+/// `13 name(text, 00)`: what was last told of the link.
+#[must_use]
+pub fn link(name: &KeyText) -> Key {
+    Space::Link.builder().text(name).key()
+}
+
 /// What may be taken only once: `05 kind(1) value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -258,8 +267,8 @@ mod tests {
         let imei: Imei14 = "49015420323751".parse().expect("an IMEI");
         assert_eq!(hex(device(imei)), "023439303135343230333233373531");
         assert_eq!(hex(write(WriteId::from_octets([7; 16]))), format!("03{}", "07".repeat(16)));
-        let set = PartSetKey { link: text("a"), source: text("44"), reference: 0x0102, total: 3 };
-        assert_eq!(hex(set.key()), "0461003434000102".to_owned() + "03");
+        let set = PartSetKey { source: text("44"), destination: text("a"), reference: 0x0102, total: 3 };
+        assert_eq!(hex(set.key()), "0434340061000102".to_owned() + "03");
         let claim = Claim::Idempotency { owner: text("o"), value: text("v") };
         assert_eq!(hex(claim.key()), "05006f007600");
         let digits = |digits: &str| hex::encode(digits);
@@ -292,6 +301,7 @@ mod tests {
         assert_eq!(hex(card_keys(CARD)), format!("10{ca}"));
         assert_eq!(hex(api_key(&text("k"))), "116b00");
         assert_eq!(hex(endpoint(&text("e"))), "126500");
+        assert_eq!(hex(link(&text("n"))), "136e00");
         assert_eq!(hex(Meta::StoreVersion.key()), format!("ff{}00", hex::encode("version")));
         assert_eq!(hex(Meta::Epoch.key()), format!("ff{}00", hex::encode("epoch")));
     }
@@ -330,7 +340,7 @@ mod tests {
         ) {
             let card_id = CardId::from_octets(id);
             prop_assert_eq!(card_of(&card(card_id)), Ok(card_id));
-            let set = PartSetKey { link: a.clone(), source: b, reference: short, total: octet };
+            let set = PartSetKey { source: a.clone(), destination: b, reference: short, total: octet };
             prop_assert_eq!(PartSetKey::parse(&set.key()), Ok(set));
             let entry = NumberEntry { number: digits.parse().expect("a number"), card: card_id };
             prop_assert_eq!(NumberEntry::parse(&entry.key()), Ok(entry));

@@ -7,13 +7,14 @@ use crate::store::key::{Key, KeyError, KeyRange, KeyText};
 
 use super::Space;
 
-/// `04 link(text, 00) source(text, 00) reference(2) total(1)`: the parts of one concatenated message.
+/// `04 source(text, 00) destination(text, 00) reference(2) total(1)`: the parts of one concatenated message, over
+/// whichever links they come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartSetKey {
-    /// The link that the parts come over.
-    pub link: KeyText,
-    /// The sender's number.
+    /// The sender's number; with the link's name where the number alone does not say who the sender is.
     pub source: KeyText,
+    /// The number that the message was sent to.
+    pub destination: KeyText,
     /// The concatenation reference number.
     pub reference: u16,
     /// How many parts the set has.
@@ -24,8 +25,8 @@ impl PartSetKey {
     /// The key.
     #[must_use]
     pub fn key(&self) -> Key {
-        let sender = Space::PartSet.builder().text(&self.link).text(&self.source);
-        sender.octets(&self.reference.to_be_bytes()).octets(&[self.total]).key()
+        let ends = Space::PartSet.builder().text(&self.source).text(&self.destination);
+        ends.octets(&self.reference.to_be_bytes()).octets(&[self.total]).key()
     }
 
     /// What the key names.
@@ -33,17 +34,17 @@ impl PartSetKey {
     /// # Errors
     /// [`KeyError::Shape`] for a key of another shape.
     pub fn parse(key: &Key) -> Result<Self, KeyError> {
-        let mut parser = Space::PartSet.parser(key, "04 link source reference total")?;
-        let (link, source) = (parser.text()?, parser.text()?);
+        let mut parser = Space::PartSet.parser(key, "04 source destination reference total")?;
+        let (source, destination) = (parser.text()?, parser.text()?);
         let reference = u16::from_be_bytes(parser.octets()?);
         let [total] = parser.octets()?;
-        parser.end().map(|()| Self { link, source, reference, total })
+        parser.end().map(|()| Self { source, destination, reference, total })
     }
 
-    /// The part sets of one sender on one link.
+    /// The part sets of one sender.
     #[must_use]
-    pub fn of_sender(link: &KeyText, source: &KeyText) -> KeyRange {
-        KeyRange::prefix(Space::PartSet.builder().text(link).text(source))
+    pub fn of_sender(source: &KeyText) -> KeyRange {
+        KeyRange::prefix(Space::PartSet.builder().text(source))
     }
 }
 

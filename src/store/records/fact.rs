@@ -19,7 +19,7 @@ pub struct FactRecord {
     pub kind: String,
     /// The card it is about, once known.
     pub card: Option<CardId>,
-    /// Sequence in the card's timeline.
+    /// Sequence in the card's timeline; of a fact about a link, among those of the link.
     pub seq: u64,
     /// The write and the event's sequence in it, where it is about one.
     pub write: Option<(WriteId, u32)>,
@@ -27,6 +27,8 @@ pub struct FactRecord {
     pub imei: Option<Imei>,
     /// More about it, in a line.
     pub detail: String,
+    /// The name of the link it is about, where it is about one.
+    pub link: Option<String>,
 }
 
 /// An event that an endpoint has not acknowledged.
@@ -70,6 +72,8 @@ struct FactBody {
     imei: Option<Vec<u8>>,
     #[prost(string, tag = "8")]
     detail: String,
+    #[prost(string, optional, tag = "9")]
+    link: Option<String>,
 }
 
 /// The write that a fact is about, and the event's sequence in it.
@@ -92,6 +96,7 @@ impl FactBody {
             write: fact.write.map(|(write, seq)| WriteEventBody { write: write.octets().to_vec(), seq }),
             imei: fact.imei.map(|imei| imei.to_mobile_identity().to_vec()),
             detail: fact.detail.clone(),
+            link: fact.link.clone(),
         }
     }
 
@@ -106,6 +111,7 @@ impl FactBody {
             write: write.transpose()?,
             imei: self.imei.map(|octets| read.imei("imei", &octets)).transpose()?,
             detail: self.detail,
+            link: self.link,
         })
     }
 }

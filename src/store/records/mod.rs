@@ -23,6 +23,7 @@ mod device;
 mod endpoint;
 mod fact;
 mod inbox;
+mod link;
 mod part_set;
 mod reader;
 mod sealed_parts;
@@ -39,6 +40,7 @@ pub use device::{Device, WAITING_MAX, decode_device, encode_device};
 pub use endpoint::{Endpoint, decode_endpoint, encode_endpoint};
 pub use fact::{FactRecord, OutboxRecord, decode_fact, decode_outbox, encode_fact, encode_outbox};
 pub use inbox::{InboxRecord, decode_inbox, encode_inbox};
+pub use link::{LinkRecord, decode_link, encode_link};
 pub use part_set::{PartSet, SET_PART_OCTETS_MAX, decode_part_set, encode_part_set};
 pub use sealed_parts::{
     SEALED_PART_OCTETS_MAX, SEALED_PARTS_MAX, SealedParts, decode_sealed_parts, encode_sealed_parts,
