@@ -168,7 +168,7 @@ fn sm() -> Sm {
     let config = config();
     let dialect = link::Dialect::try_from(&config).unwrap();
     let tp_ud = Bytes::from_static(&[2, 0x70, 0, 1, 2, 3]);
-    dialect.ota_sm("491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
+    dialect.ota_sm(0, "491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
 }
 
 fn now() -> std::time::Instant {
