@@ -200,7 +200,7 @@ impl Gateway {
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(links.values().cloned().collect()),
             told: strays::Told::default(),
             world,
             config,
@@ -284,6 +284,12 @@ impl Gateway {
     #[must_use]
     pub fn links(&self) -> Vec<(String, LinkState)> {
         self.0.links.iter().map(|(name, link)| (name.clone(), *link.state().borrow())).collect()
+    }
+
+    /// The link of this name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.0.links.get(name)
     }
 
     /// Lets a link try again that the SMSC has refused; nothing for a link that is working. False where there is no

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod connector;
 mod dialect;
+mod exposition;
 mod handle;
 mod metrics;
 mod numbers;
@@ -26,8 +27,9 @@ pub use config::{
 };
 pub use connector::{BoxFuture, Connector, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
+pub use exposition::LinksCollector;
 pub use handle::{Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
-pub use metrics::{Metrics, Timing};
+pub use metrics::{BUCKETS_S, Metrics, Refused, RefusedRequests, Timing};
 pub use numbers::{NumberConfig, NumberForm};
 pub use pem::{PemError, certificates, private_key, root_certificates};
 pub use receipt_id::ReceiptId;
