@@ -218,7 +218,7 @@ impl Gateway {
     }
 
     /// The number in international form that an address of this link is, where it is one.
-    pub(super) fn number(&self, link: &str, address: &Address) -> Option<Msisdn> {
+    pub(super) fn number<const N: usize>(&self, link: &str, address: &Address<N>) -> Option<Msisdn> {
         self.0.links.get(link)?.dialect().number(address)
     }
 
@@ -248,7 +248,7 @@ pub(super) fn digest(octets: &[u8]) -> u64 {
 /// The failure cause that the card's own answer gave (TP-FCS, one octet from 80 on), where a receipt names it.
 fn fcs(receipt: &receipt::Receipt) -> Option<u8> {
     match receipt.error_code {
-        Some(ErrorCode::Network { code, .. }) => u8::try_from(code).ok().filter(|fcs| *fcs >= 0x80),
+        Some(ErrorCode::Network(error)) => u8::try_from(error.code).ok().filter(|fcs| *fcs >= 0x80),
         _ => None,
     }
 }

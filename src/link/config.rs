@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::numbers::{self, NumberConfig, NumberForm};
 use super::{ReceiptId, TlsConfig};
-use crate::smpp::{CommandStatus, RegisteredDelivery};
+use crate::smpp::{CommandStatus, RegisteredDelivery, Version};
 
 /// One configured SMSC. Times are in milliseconds.
 #[derive(Debug, Clone, Deserialize)]
@@ -129,11 +129,11 @@ pub enum InterfaceVersion {
 }
 
 impl InterfaceVersion {
-    pub(super) const fn octet(self) -> u8 {
+    pub(super) const fn version(self) -> Version {
         match self {
-            Self::V3_3 => 0x33,
-            Self::V3_4 => 0x34,
-            Self::V5_0 => 0x50,
+            Self::V3_3 => Version::V3_3,
+            Self::V3_4 => Version::V3_4,
+            Self::V5_0 => Version::V5_0,
         }
     }
 }
@@ -349,8 +349,8 @@ mod tests {
             RegisteredDelivery::FINAL_AND_INTERMEDIATE
         );
         assert_eq!(
-            (config.interface_version.octet(), config.numbers.destination),
-            (0x50, NumberForm::National)
+            (config.interface_version.version(), config.numbers.destination),
+            (Version::V5_0, NumberForm::National)
         );
         assert!(!format!("{config:?}").contains("tr0ub4dor"));
     }

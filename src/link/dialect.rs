@@ -8,7 +8,7 @@ use super::{LinkConfig, LinkConfigError, ReceiptId, ValidityForm};
 use crate::identity::Msisdn;
 use crate::smpp::{
     Address, Bind, BindMode, COctetString, COctetStringError, DataCoding, MessageId, Password,
-    RegisteredDelivery, ShortMessage, Sm, SystemId, Tlvs, tag, time,
+    RegisteredDelivery, ShortMessage, Sm, SystemId, Tlvs, Version, tag, time,
 };
 
 /// The most octets of TP-UD in one short message (TS 23.040 §9.2.3.24).
@@ -20,7 +20,7 @@ pub struct Dialect {
     system_id: SystemId,
     password: Password,
     system_type: COctetString<32>,
-    interface_version: u8,
+    interface_version: Version,
     address_range: AddressRange,
     source: Address,
     destination_ton: u8,
@@ -68,7 +68,7 @@ impl TryFrom<&LinkConfig> for Dialect {
             system_id: config.system_id.parse().map_err(key("system_id"))?,
             password: Password::new(config.password.expose_secret()).map_err(key("password"))?,
             system_type: config.system_type.parse().map_err(key("system_type"))?,
-            interface_version: config.interface_version.octet(),
+            interface_version: config.interface_version.version(),
             address_range: AddressRange {
                 ton: config.address_range.ton,
                 npi: config.address_range.npi,
@@ -149,7 +149,7 @@ impl Dialect {
 
     /// The number in international form that an address of this SMSC is, where it is one.
     #[must_use]
-    pub fn number(&self, address: &Address) -> Option<Msisdn> {
+    pub fn number<const N: usize>(&self, address: &Address<N>) -> Option<Msisdn> {
         self.numbers.e164(address)
     }
 
@@ -273,7 +273,7 @@ mod tests {
         let bind = Dialect::try_from(&config).unwrap().bind(BindMode::Receiver);
         assert_eq!(bind.system_id.as_bytes().len(), 32);
         assert_eq!(bind.password.as_bytes(), b"more than eight octets");
-        assert_eq!((bind.system_type.as_bytes(), bind.interface_version), (&b"OTA"[..], 0x50));
+        assert_eq!((bind.system_type.as_bytes(), bind.interface_version), (&b"OTA"[..], Version::V5_0));
         assert_eq!((bind.address_range.as_bytes(), bind.addr_ton, bind.addr_npi), (&b"^1234"[..], 3, 9));
     }
 

@@ -92,7 +92,7 @@ impl NumberConfig {
 
     /// The number that a sender's address is, where it is one. The type of number decides, then the prefixes, then
     /// [`Self::untyped`]; a number plan is not looked at, since many SMSCs leave it 0.
-    pub(super) fn e164(&self, address: &Address) -> Option<Msisdn> {
+    pub(super) fn e164<const N: usize>(&self, address: &Address<N>) -> Option<Msisdn> {
         let text = std::str::from_utf8(address.digits.as_bytes()).ok()?.trim();
         let international = |text: &str| {
             let digits = some_prefix(text, &self.international_prefix).unwrap_or(text);

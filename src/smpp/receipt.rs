@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::{COctetString, EsmClass, MessageId, MessageState, MessageType, Sm, Tlvs, tag};
+use super::{
+    COctetString, DataSm, EsmClass, MessageId, MessageState, MessageType, NetworkErrorCode, Sm, Tlvs,
+};
 
 /// What a receipt says about an earlier message.
 ///
@@ -30,13 +32,8 @@ pub struct Receipt {
 /// The error a receipt names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The TLV network_error_code (§5.3.2.31).
-    Network {
-        /// 1 ANSI-136, 2 IS-95, 3 GSM, 4 and above reserved.
-        network: u8,
-        /// The network's code.
-        code: u16,
-    },
+    /// The TLV network_error_code.
+    Network(NetworkErrorCode),
     /// `err:` of the text, as written; vendors differ in base and meaning.
     Text(COctetString<16>),
 }
@@ -60,7 +57,7 @@ const NEXT_NAMES: [&str; 8] = ["sub", "dlvrd", "submit", "submitdate", "done", "
 
 /// States in words that are not those of appendix B, by their beginning. They stand before those of
 /// [`MessageState::from_text`], which would take `DELIVERY_FAILED` for a success.
-const OTHER_STATES: [(&str, MessageState); 12] = [
+const OTHER_STATES: [(&str, MessageState); 11] = [
     ("DELIVERY_FAIL", MessageState::UNDELIVERABLE),
     ("DELIVERYFAIL", MessageState::UNDELIVERABLE),
     ("FAIL", MessageState::UNDELIVERABLE),
@@ -69,7 +66,6 @@ const OTHER_STATES: [(&str, MessageState); 12] = [
     ("DLV", MessageState::DELIVERED),
     ("SUCCESS", MessageState::DELIVERED),
     ("BUFF", MessageState::ENROUTE),
-    ("SCHED", MessageState::ENROUTE),
     ("PENDING", MessageState::ENROUTE),
     ("CANCEL", MessageState::DELETED),
     ("BLOCK", MessageState::REJECTED),
@@ -81,41 +77,36 @@ pub fn parse(sm: &Sm) -> Option<Receipt> {
     read(sm.esm_class, &sm.user_data(), &sm.tlvs)
 }
 
-/// Reads the receipt that a deliver_sm or data_sm is, from its parts; `None` where it is none.
-///
-/// esm_class announces a receipt, or the TLV receipted_message_id does together with a state. `user_data` is the text:
-/// short_message, or message_payload (always in a data_sm); it may be empty.
+/// Reads the receipt that a data_sm is, whose text stands in message_payload; `None` where it is none.
 #[must_use]
-pub fn read(esm_class: EsmClass, user_data: &[u8], tlvs: &Tlvs) -> Option<Receipt> {
+pub fn parse_data_sm(data_sm: &DataSm) -> Option<Receipt> {
+    read(data_sm.esm_class, &data_sm.tlvs.message_payload().unwrap_or_default(), &data_sm.tlvs)
+}
+
+/// esm_class announces a receipt, or the TLV receipted_message_id does together with a state. The text may be empty.
+fn read(esm_class: EsmClass, text: &[u8], tlvs: &Tlvs) -> Option<Receipt> {
     let intermediate = esm_class.message_type() == MessageType::IntermediateNotification;
     let announced = intermediate || esm_class.message_type() == MessageType::DeliveryReceipt;
-    let id_tlv = tlvs.find(tag::RECEIPTED_MESSAGE_ID);
+    let id_tlv = tlvs.receipted_message_id();
     if !announced && id_tlv.is_none() {
         return None;
     }
-    let text = plain_text(user_data);
+    let text = plain_text(text);
     let text = before_original(&text);
     let message_id = id_tlv
-        .and_then(|value| value.split(|octet| *octet == 0).next())
-        .map(<[u8]>::trim_ascii)
+        .as_ref()
+        .map(|id| id.as_bytes().trim_ascii())
         .filter(|id| !id.is_empty())
         .or_else(|| value(text, ID))
         .and_then(|id| MessageId::new(id).ok());
-    let state = match tlvs.find(tag::MESSAGE_STATE) {
-        Some(&[state]) => Some(MessageState(state)),
-        _ => value(text, STATE).map(state_of),
-    };
+    let state = tlvs.message_state().or_else(|| value(text, STATE).map(state_of));
     let state = match state {
         Some(state) => state,
         None if announced && message_id.is_some() => MessageState::UNKNOWN,
         None => return None,
     };
-    let error_code = match tlvs.find(tag::NETWORK_ERROR_CODE) {
-        Some(&[network, high, low]) => {
-            Some(ErrorCode::Network { network, code: u16::from_be_bytes([high, low]) })
-        }
-        _ => value(text, ERROR).and_then(|code| COctetString::new(code).ok()).map(ErrorCode::Text),
-    };
+    let error_text = || value(text, ERROR).and_then(|code| COctetString::new(code).ok()).map(ErrorCode::Text);
+    let error_code = tlvs.network_error_code().map(ErrorCode::Network).or_else(error_text);
     Some(Receipt {
         message_id: message_id.unwrap_or_default(),
         state,

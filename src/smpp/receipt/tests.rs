@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::smpp::ShortMessage;
+use crate::smpp::{ShortMessage, tag};
 
 fn receipt(text: &[u8]) -> Sm {
     Sm {
@@ -158,7 +158,7 @@ fn tlvs_win_over_the_text() {
         message_id: MessageId::new(b"ABC").unwrap(),
         state: UNDELIVERABLE,
         intermediate: false,
-        error_code: Some(ErrorCode::Network { network: 3, code: 0xD4 }),
+        error_code: Some(ErrorCode::Network(NetworkErrorCode { network: 3, code: 0xD4 })),
         submitted: None,
         done: None,
     };
@@ -184,12 +184,17 @@ fn an_intermediate_notification_is_marked() {
 }
 
 #[test]
-fn a_receipt_without_short_message_is_read_from_its_parts() {
+fn a_receipt_may_be_in_message_payload_and_in_data_sm() {
     let tlvs = Tlvs::default().with(tag::MESSAGE_PAYLOAD, b"id:42 stat:EXPIRED").unwrap();
-    let receipt = parse(&Sm { tlvs: tlvs.clone(), ..receipt(b"") }).unwrap();
-    assert_eq!(receipt.state, MessageState::EXPIRED);
-    let payload = tlvs.find(tag::MESSAGE_PAYLOAD).unwrap();
-    assert_eq!(read(EsmClass::DELIVERY_RECEIPT, payload, &tlvs), Some(receipt));
+    let told = parse(&Sm { tlvs: tlvs.clone(), ..receipt(b"") }).unwrap();
+    assert_eq!((told.message_id.as_bytes(), told.state), (&b"42"[..], MessageState::EXPIRED));
+    let data_sm = DataSm { esm_class: EsmClass::DELIVERY_RECEIPT, tlvs, ..DataSm::default() };
+    assert_eq!(parse_data_sm(&data_sm), Some(told));
+    let tlvs = Tlvs::default().with(tag::RECEIPTED_MESSAGE_ID, b"42\0").unwrap();
+    let tlvs = tlvs.with(tag::MESSAGE_STATE, &[8]).unwrap();
+    let told = parse_data_sm(&DataSm { tlvs, ..DataSm::default() }).unwrap();
+    assert_eq!((told.message_id.as_bytes(), told.state), (&b"42"[..], MessageState::REJECTED));
+    assert_eq!(parse_data_sm(&DataSm::default()), None);
 }
 
 #[test]
