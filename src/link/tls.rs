@@ -42,7 +42,9 @@ impl TlsConfig {
             Some(path) => {
                 builder.with_root_certificates(pem::root_certificates(path).map_err(file("tls.ca_file"))?)
             }
-            None => builder.with_platform_verifier().map_err(tls("tls.ca_file"))?,
+            None => builder.with_platform_verifier().map_err(|error| {
+                ("tls.ca_file", format!("a value is required where the platform trusts nobody: {error}"))
+            })?,
         };
         match (&self.certificate_file, &self.key_file) {
             (None, None) => Ok(builder.with_no_client_auth()),
