@@ -21,6 +21,7 @@ use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
 use crate::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
+    TlsServer,
 };
 use crate::world::{Rng, SeededRng, SystemClock, SystemRng};
 
@@ -60,6 +61,15 @@ pub(super) struct Arguments {
     /// Let `airwrite relay` speak to the cards here
     #[arg(long, value_name = "ADDRESS:PORT")]
     relay: Option<SocketAddr>,
+    /// Speak TLS to ESMEs, with this certificate (PEM, with those between it and its authority)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Ask ESMEs for a certificate of one of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_client_ca: Option<PathBuf>,
     /// What goes wrong, and how often: a fault plan (config/sample/faults.toml is one)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -110,7 +120,14 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let faults = arguments.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let operator = OperatorConfig { faults, ..OperatorConfig::default() };
-    let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
+    let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsServer::new(certificate, key, arguments.tls_client_ca.as_deref())?)
+        }
+        _ => None,
+    };
+    let spoken = if tls.is_some() { " with TLS" } else { "" };
+    let config = SimConfig { operator, accounts: vec![account], tls, ..SimConfig::default() };
     let rng: Arc<dyn Rng> = match arguments.seed {
         Some(seed) => Arc::new(SeededRng::new(seed)),
         None => Arc::new(SystemRng),
@@ -134,7 +151,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     operator.power_on(0..on).await?;
     println!(
-        "SMSC on {}: {} cards, {on} switched on, {} subscriptions to order; system_id {}",
+        "SMSC on {}{spoken}: {} cards, {on} switched on, {} subscriptions to order; system_id {}",
         operator.address().unwrap_or(listen),
         specs.len(),
         targets.len(),

@@ -18,7 +18,7 @@ use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::{DeliveryHoursConfig, Retention, RouteConfig};
 use crate::identity::EidChecksum;
-use crate::link::{Dialect, LinkConfig};
+use crate::link::{Dialect, LinkConfig, TlsConfig};
 use crate::store::StoreConfig;
 
 pub use environment::Environment;
@@ -146,6 +146,9 @@ impl Config {
         let directory = path.parent().unwrap_or(Path::new(""));
         for relative in [&mut raw.store.directory, &mut raw.vault.master_key_file] {
             *relative = directory.join(&*relative);
+        }
+        for file in raw.link.iter_mut().filter_map(|link| link.as_mut().tls.as_mut()).flat_map(TlsConfig::files_mut) {
+            *file = directory.join(&*file);
         }
         environment.override_in(&mut raw)?;
         for link in &raw.link {

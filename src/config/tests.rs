@@ -91,12 +91,15 @@ fn the_shipped_file_explains_every_key() {
         "[retention]",
         "[webhooks]",
     ];
-    for table in [&[""], &tables[..], &["[[delivery_hours]]", "[[webhook]]", "[[lookup]]"]].concat() {
+    let within_link = ["[link.numbers]", "[link.tls]"];
+    let lists = ["[[delivery_hours]]", "[[webhook]]", "[[lookup]]"];
+    for table in [&[""], &tables[..], &within_link[..], &lists[..]].concat() {
         let text = match table {
             "" => format!("nobody = 1\n{LEAST}"),
             // These two stand in the least file as inline tables.
             "[store]" => LEAST.replace("store = {", "store = { nobody = 1,"),
             "[vault]" => LEAST.replace("vault = {", "vault = { nobody = 1,"),
+            table if within_link.contains(&table) => format!("{LEAST}\n[[link]]\n{table}\nnobody = 1\n"),
             table => format!("{LEAST}\n{table}\nnobody = 1\n"),
         };
         let error = load(&text).unwrap_err();
@@ -109,6 +112,7 @@ fn the_shipped_file_explains_every_key() {
                 section.contains(&format!("\n{comment}{key} = "))
                     || shipped.contains(&format!("\n{comment}[{key}]\n"))
                     || shipped.contains(&format!("\n{comment}[[{key}]]\n"))
+                    || shipped.contains(&format!("\n{comment}[link.{key}]\n"))
             });
             assert!(explained, "{table} {key} is not explained");
         }
@@ -128,6 +132,11 @@ fn the_shipped_examples_in_comments_load() {
         "from = ",
         "to = ",
         "utc_offset = ",
+        "[link.tls]",
+        "ca_file = ",
+        "certificate_file = ",
+        "key_file = ",
+        "server_name = ",
         "[[webhook]]",
         "[[lookup]]",
         "name = \"orders\"",
@@ -138,6 +147,8 @@ fn the_shipped_examples_in_comments_load() {
         uncommented = uncommented.replace(&format!("\n# {example}"), &format!("\n{example}"));
     }
     let config = load(&uncommented).unwrap();
+    let tls = config.links[0].tls.as_ref().unwrap();
+    assert_eq!(tls.server_name.as_deref(), Some("smsc.example"));
     let [endpoint] = config.endpoints.as_slice() else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.owner.as_str()), ("orders", "default"));
     assert!(!endpoint.allow_private);
@@ -227,8 +238,12 @@ fn delivery_hours_and_retention_are_checked() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let (directory, path) = written(LEAST);
+    let tls = "\n[[link]]\nname = \"a\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n";
+    let (directory, path) = written(&format!("{LEAST}{tls}"));
     let config = Config::load(&path, &Environment::default()).unwrap();
+    let tls = config.links[0].tls.as_ref().unwrap();
+    assert_eq!(tls.ca_file, Some(directory.path().join("ca.pem")));
+    assert_eq!(tls.key_file.as_deref(), Some(Path::new("/etc/link.key")));
     assert_eq!(config.store.directory, directory.path().join("store"));
     assert_eq!(config.vault.master_key_file, directory.path().join("key"));
 }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::card::{CardId, Event, Submission, Submitted};
 use crate::identity::Msisdn;
 use crate::link::{Link, Slot, SubmitOutcome};
-use crate::smpp::{CommandStatus, RegisteredDelivery};
+use crate::smpp::CommandStatus;
 use crate::store::{KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
@@ -250,7 +250,7 @@ impl Gateway {
                 }
             };
             let (verdict, kept) = match free {
-                Some(free) => submit_part(free, link, submission, &part).await,
+                Some(free) => submit_part(self.now(), free, link, submission, &part).await,
                 None => (Submitted::Throttled, None),
             };
             let again = part.index > 0 && tries < PART_TRIES && !self.0.closing.is_cancelled();
@@ -279,14 +279,16 @@ struct Part {
 
 /// What became of the part; and the slot for the next one.
 async fn submit_part(
+    now_ms: u64,
     slot: Slot,
     link: &Link,
     submission: &Submission,
     part: &Part,
 ) -> (Submitted, Option<Slot>) {
-    let receipt = if submission.receipt { RegisteredDelivery::FINAL } else { RegisteredDelivery::NONE };
-    let sm =
-        link.dialect().ota_sm(&submission.to.to_string(), part.tp_ud.clone(), submission.validity_s, receipt);
+    let dialect = link.dialect();
+    let receipt = dialect.registered_delivery(submission.receipt);
+    let tp_ud = part.tp_ud.clone();
+    let sm = dialect.ota_sm(now_ms, submission.to.as_str(), tp_ud, submission.validity_s, receipt);
     let sm = match sm {
         Ok(sm) => sm,
         Err(error) => return (Submitted::Refused { status: error.to_string() }, None),

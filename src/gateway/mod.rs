@@ -210,7 +210,7 @@ impl Gateway {
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(links.values().cloned().collect()),
             world,
             config,
             shards,
@@ -298,6 +298,12 @@ impl Gateway {
     pub fn links(&self) -> Vec<(String, LinkState, BindsUp)> {
         let links = self.0.links.iter();
         links.map(|(name, link)| (name.clone(), *link.state().borrow(), link.binds())).collect()
+    }
+
+    /// The link of this name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.0.links.get(name)
     }
 
     /// Lets the binds of a link try again that the SMSC has refused; nothing for those that are working. False where there

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::identity::Msisdn;
 use crate::ota::reassembly::{Joined, PartSet as Assembly};
 use crate::ota::{Concatenation, Reference, UserData};
 use crate::smpp::{Address, Sm};
@@ -10,7 +11,6 @@ use crate::store::records::{PartSet, decode_part_set, encode_part_set};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, keys};
 
 use super::Gateway;
-use super::inbound::number;
 use super::job::CardError;
 
 /// Open sets of one sender; the oldest gives way.
@@ -59,7 +59,7 @@ impl Gateway {
         place: Concatenation,
         user_data: &[u8],
     ) -> Result<Part, CardError> {
-        let Some(key) = set_key(link, sm, place) else {
+        let Some(key) = set_key(link, self.number(link, &sm.source), sm, place) else {
             return Ok(Part::Foreign("a part without a sender".to_owned()));
         };
         if place.total > PARTS_MAX {
@@ -153,8 +153,8 @@ impl Gateway {
     }
 }
 
-/// Which set a part belongs to; `None` for one without a sender.
-fn set_key(link: &str, sm: &Sm, place: Concatenation) -> Option<keys::PartSetKey> {
+/// Which set a part belongs to; `None` for one without a sender. `number` is the sender's in international form.
+fn set_key(link: &str, number: Option<Msisdn>, sm: &Sm, place: Concatenation) -> Option<keys::PartSetKey> {
     let reference = match place.reference {
         Reference::Bits8(reference) => u16::from(reference),
         Reference::Bits16(reference) => reference,
@@ -162,7 +162,7 @@ fn set_key(link: &str, sm: &Sm, place: Concatenation) -> Option<keys::PartSetKey
     let destination = sm.destination.digits.to_str_lossy();
     let destination = destination.trim_start_matches('+');
     Some(keys::PartSetKey {
-        source: sender(link, &sm.source)?,
+        source: sender(link, number, &sm.source)?,
         destination: KeyText::new(if destination.is_empty() { "-" } else { destination }).ok()?,
         reference,
         total: place.total,
@@ -171,13 +171,15 @@ fn set_key(link: &str, sm: &Sm, place: Concatenation) -> Option<keys::PartSetKey
 
 /// Who sends. An international number is one sender on every link, so that parts that an SMSC spreads over several links
 /// find each other. Any other address may stand for somebody else in another network: it counts on its own link only.
-fn sender(link: &str, source: &Address) -> Option<KeyText> {
-    match number(source) {
-        Some(number) if matches!(source.ton, TON_UNKNOWN | TON_INTERNATIONAL) => {
-            KeyText::new(number.as_str()).ok()
-        }
-        _ if source.digits.is_empty() => None,
-        _ => KeyText::new(&format!("{}@{link}", source.digits)).ok(),
+fn sender(link: &str, number: Option<Msisdn>, source: &Address) -> Option<KeyText> {
+    let international = |number: &Msisdn| {
+        matches!(source.ton, TON_UNKNOWN | TON_INTERNATIONAL)
+            || number.as_str().as_bytes() != source.digits.as_bytes()
+    };
+    match number.filter(international) {
+        Some(number) => KeyText::new(number.as_str()).ok(),
+        None if source.digits.is_empty() => None,
+        None => KeyText::new(&format!("{}@{link}", source.digits)).ok(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use crate::sim::hlr::TerminalId;
 use crate::sim::milenage::Credentials;
 use crate::sim::operator::{Input, Operator, OperatorConfig, Output, Report};
 use crate::sim::session;
+use crate::sim::tls::TlsServer;
 use crate::world::{Clock, Rng};
 
 /// Commands that wait for the operator; then sessions stop reading.
@@ -56,6 +57,8 @@ pub struct SimConfig {
     pub response_timeout: Duration,
     /// After so long without a word from the ESME it is asked by enquire_link.
     pub enquire_link: Duration,
+    /// TLS on the listener; none where absent.
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for SimConfig {
@@ -66,6 +69,7 @@ impl Default for SimConfig {
             system_id: "SIMSMSC".to_owned(),
             response_timeout: Duration::from_secs(8),
             enquire_link: Duration::from_secs(30),
+            tls: None,
         }
     }
 }
@@ -253,6 +257,16 @@ impl SimHandle {
         });
     }
 
+    fn serve_tls(&self, tls: TlsServer, stream: TcpStream, peer: SocketAddr) {
+        let handle = self.clone();
+        self.shared.sessions.spawn(self.shared.leave.clone().run_until_cancelled_owned(async move {
+            match tls.accept(stream).await {
+                Ok(stream) => handle.serve(stream),
+                Err(error) => tracing::warn!(%peer, %error, "TLS handshake"),
+            }
+        }));
+    }
+
     /// Unbinds every session, then ends. Waits until all is done.
     pub async fn stop(self) {
         self.shared.leave.cancel();
@@ -279,7 +293,10 @@ impl SimHandle {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::warn!(%peer, %error, "no TCP_NODELAY");
                     }
-                    self.serve(stream);
+                    match self.shared.config.tls.clone() {
+                        None => self.serve(stream),
+                        Some(tls) => self.serve_tls(tls, stream, peer),
+                    }
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "too many connections"),
                 Err(error) => {
