@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Side;
 use super::tap::Recorded;
 use super::writer::{Target, Writer};
-use crate::link::{BoxFuture, CaptureConfig, Connector, Transport};
+use crate::link::{BoxFuture, CaptureConfig, Connector, Ends, Transport};
 use crate::world::Clock;
 
 /// Reads and writes that wait for the writer; what comes beyond them is not recorded.
@@ -190,12 +190,18 @@ impl fmt::Debug for RecordingConnector {
 impl Connector for RecordingConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let transport = self.inner.connect(address).await?;
+            let (transport, ends) = self.inner.connect_from(address).await?;
             let number = self.recorder.next_connection();
-            let server = server(address);
-            let addresses = Addresses { client: client(server, number), server };
-            let comment = Some(format!("connection to {address}; the client's address is made up"));
-            let recorded = self.recorder.tap(transport, Side::Client, number, addresses, comment);
+            let mut comment = format!("connection to {address}");
+            let addresses = ends.map_or_else(
+                || {
+                    comment.push_str("; the client's address is made up");
+                    let server = server(address);
+                    Addresses { client: client(server, number), server }
+                },
+                |Ends { own, peer }| Addresses { client: own, server: peer },
+            );
+            let recorded = self.recorder.tap(transport, Side::Client, number, addresses, Some(comment));
             Ok(Box::new(recorded) as Box<dyn Transport>)
         })
     }
