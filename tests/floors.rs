@@ -21,14 +21,15 @@ const FLOORS: [&[&str]; 13] = [
 ];
 
 /// Libraries that enter the code in one room only.
-const ONE_DOOR: [(&str, &[&str]); 10] = [
+const ONE_DOOR: [(&str, &[&str]); 11] = [
     ("sled", &["store"]),
+    ("tokio_rustls", &["link", "sim"]),
     ("rasn", &["applet"]),
     ("axum", &["api", "cli"]),
     ("prost", &["store", "vault"]),
     ("clap", &["cli", "main"]),
     ("chacha20poly1305", &["vault"]),
-    ("prometheus_client", &["gateway", "api"]),
+    ("prometheus_client", &["link", "gateway", "api"]),
     ("anyhow", &["cli", "main"]),
     ("pcap_file", &["pcap"]),
     ("etherparse", &["pcap"]),

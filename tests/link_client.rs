@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use airwrite::link::{
-    self, BindKind, BoxFuture, Connector, Delivery, InboundFull, Link, LinkConfig, LinkState, SourceConfig,
-    SubmitOutcome, TcpConnector, Transport, UnknownReason,
+    self, BindKind, BoxFuture, Connector, Delivery, InboundFull, Link, LinkConfig, LinkState, LinksCollector,
+    Refused, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
 };
 use airwrite::smpp::{
     BindMode, CommandStatus, End, Event, MessageId, RegisteredDelivery, Role, Session, SessionConfig, Sm,
@@ -16,6 +16,7 @@ use airwrite::smpp::{
 };
 use airwrite::world::{Rng, SeededRng};
 use bytes::{Bytes, BytesMut};
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -168,7 +169,7 @@ fn sm() -> Sm {
     let config = config();
     let dialect = link::Dialect::try_from(&config).unwrap();
     let tp_ud = Bytes::from_static(&[2, 0x70, 0, 1, 2, 3]);
-    dialect.ota_sm("491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
+    dialect.ota_sm(0, "491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
 }
 
 fn now() -> std::time::Instant {
@@ -581,6 +582,81 @@ async fn storm(seed: u64) {
         done = timeout(Duration::from_secs(36_000), all) => done.unwrap_or_else(|_| panic!("seed {seed}: stuck")),
         () = smsc => pending().await,
     }
+}
+
+/// Everything the link has counted, as Prometheus reads it.
+fn exposition(link: &Link) -> String {
+    let mut registry = Registry::with_prefix("airwrite");
+    registry.register_collector(Box::new(LinksCollector::new(vec![link.clone()])));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_link_counts_is_read_by_prometheus() {
+    let mut setup = Setup::new(LinkConfig { response_timeout_ms: 1000, ..config() });
+    let mut smsc = setup.bound().await;
+    // Answered after 20 ms, too busy, not in time.
+    let mut late = None;
+    for status in [Some(ROK), Some(CommandStatus::ESME_RTHROTTLED), None] {
+        let outcome = setup.submit();
+        let (unanswered, _) = smsc.submit_sm().await;
+        assert!(exposition(&setup.link).contains("airwrite_link_submits_in_flight{link=\"north\"} 1\n"));
+        sleep(Duration::from_millis(20)).await;
+        match status {
+            Some(status) => smsc.answer(unanswered, status, "1").await,
+            None => late = Some(unanswered),
+        }
+        outcome.await.unwrap();
+    }
+    smsc.answer(late.unwrap(), ROK, "1").await;
+    smsc.deliver(1).await;
+    let delivery = setup.inbound.recv().await.unwrap();
+    sleep(Duration::from_millis(3)).await;
+    delivery.answer.send(ROK);
+    assert_eq!(smsc.answered().await, (1, ROK));
+    // A response to nothing, a deliver_sm without an end, an unknown command.
+    for octets in [
+        &b"\0\0\0\x10\x80\0\0\x04\0\0\0\0\0\0\x03\xE7"[..],
+        b"\0\0\0\x11\0\0\0\x05\0\0\0\0\0\0\0\x09\xFF",
+        b"\0\0\0\x10\0\x01\x02\x03\0\0\0\0\0\0\0\x0A",
+    ] {
+        smsc.stream.write_all(octets).await.unwrap();
+    }
+    sleep(Duration::from_millis(1)).await;
+    let text = exposition(&setup.link);
+    for sample in [
+        "link_bound{link=\"north\"} 1",
+        "link_submits_in_flight{link=\"north\"} 0",
+        "link_connections_total{link=\"north\"} 1",
+        "link_binds_total{link=\"north\"} 1",
+        "link_connections_lost_total{link=\"north\"} 0",
+        "link_submit_sm_total{link=\"north\",outcome=\"accepted\"} 1",
+        "link_submit_sm_total{link=\"north\",outcome=\"throttled\"} 1",
+        "link_submit_sm_total{link=\"north\",outcome=\"rejected\"} 0",
+        "link_submit_sm_total{link=\"north\",outcome=\"unknown\"} 1",
+        "link_deliver_sm_total{link=\"north\",outcome=\"taken\"} 1",
+        "link_deliver_sm_total{link=\"north\",outcome=\"queue_full\"} 0",
+        "link_odd_pdus_total{link=\"north\",kind=\"late_response\"} 1",
+        "link_odd_pdus_total{link=\"north\",kind=\"unexpected_response\"} 1",
+        "link_odd_pdus_total{link=\"north\",kind=\"malformed\",command=\"deliver_sm\"} 1",
+        "link_odd_pdus_total{link=\"north\",kind=\"unknown_command\",command=\"unknown\"} 1",
+        "link_window_wait_seconds_count{link=\"north\"} 3",
+        "link_response_seconds_bucket{le=\"0.01\",link=\"north\"} 0",
+        "link_response_seconds_bucket{le=\"0.025\",link=\"north\"} 2",
+        "link_response_seconds_count{link=\"north\"} 2",
+        "link_acknowledgement_seconds_bucket{le=\"0.0025\",link=\"north\"} 0",
+        "link_acknowledgement_seconds_bucket{le=\"0.005\",link=\"north\"} 1",
+    ] {
+        assert!(text.contains(&format!("\nairwrite_{sample}\n")), "{sample}: {text}");
+    }
+    // Buckets stand once each, the last without a bound.
+    let buckets = text.matches("link_response_seconds_bucket").count();
+    assert_eq!(buckets, link::BUCKETS_S.len() + 1);
+    assert_eq!(text.matches("# TYPE airwrite_link_odd_pdus ").count(), 1);
+    let refused = &setup.link.metrics().refused_requests;
+    assert_eq!(refused.of(Refused::Malformed, "deliver_sm"), 1);
 }
 
 #[test]

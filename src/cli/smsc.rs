@@ -22,6 +22,7 @@ use crate::identity::EidChecksum;
 use crate::pcap::Recorder;
 use crate::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
+    TlsServer,
 };
 use crate::world::{Rng, SeededRng, SystemClock, SystemRng};
 
@@ -61,6 +62,15 @@ pub(super) struct Arguments {
     /// Let `airwrite relay` speak to the cards here
     #[arg(long, value_name = "ADDRESS:PORT")]
     relay: Option<SocketAddr>,
+    /// Speak TLS to ESMEs, with this certificate (PEM, with those between it and its authority)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Ask ESMEs for a certificate of one of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_client_ca: Option<PathBuf>,
     /// What goes wrong, and how often: a fault plan (config/sample/faults.toml is one)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -118,8 +128,20 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Some(path) => Some(Recorder::to_file(path, Arc::new(SystemClock)).await?),
         None => None,
     };
-    let config =
-        SimConfig { operator, accounts: vec![account], recorder: recorder.clone(), ..SimConfig::default() };
+    let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsServer::new(certificate, key, arguments.tls_client_ca.as_deref())?)
+        }
+        _ => None,
+    };
+    let spoken = if tls.is_some() { " with TLS" } else { "" };
+    let config = SimConfig {
+        operator,
+        accounts: vec![account],
+        tls,
+        recorder: recorder.clone(),
+        ..SimConfig::default()
+    };
     let rng: Arc<dyn Rng> = match arguments.seed {
         Some(seed) => Arc::new(SeededRng::new(seed)),
         None => Arc::new(SystemRng),
@@ -143,7 +165,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     operator.power_on(0..on).await?;
     println!(
-        "SMSC on {}: {} cards, {on} switched on, {} subscriptions to order; system_id {}",
+        "SMSC on {}{spoken}: {} cards, {on} switched on, {} subscriptions to order; system_id {}",
         operator.address().unwrap_or(listen),
         specs.len(),
         targets.len(),

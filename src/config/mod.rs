@@ -17,7 +17,7 @@ use crate::api::{ApiConfig, LookupConfig};
 use crate::card::{Owner, Profile, Timers};
 use crate::gateway::RouteConfig;
 use crate::identity::EidChecksum;
-use crate::link::LinkConfig;
+use crate::link::{LinkConfig, TlsConfig};
 use crate::store::StoreConfig;
 
 pub use environment::Environment;
@@ -138,6 +138,9 @@ impl Config {
         let captures = raw.link.iter_mut().filter_map(|link| Some(&mut link.capture.as_mut()?.directory));
         for relative in captures.chain([&mut raw.store.directory, &mut raw.vault.master_key_file]) {
             *relative = directory.join(&*relative);
+        }
+        for file in raw.link.iter_mut().filter_map(|link| link.tls.as_mut()).flat_map(TlsConfig::files_mut) {
+            *file = directory.join(&*file);
         }
         environment.override_in(&mut raw)?;
         let mut profiles = BTreeMap::new();

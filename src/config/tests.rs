@@ -80,12 +80,14 @@ fn the_shipped_file_shows_the_defaults() {
 fn the_shipped_file_explains_every_key() {
     let shipped = fs::read_to_string(shipped()).unwrap();
     let tables = ["[store]", "[vault]", "[api]", "[log]", "[timers]", "[[link]]", "[[route]]", "[webhooks]"];
-    for table in [&[""], &tables[..], &["[[webhook]]", "[[lookup]]"]].concat() {
+    let within_link = ["[link.numbers]", "[link.tls]", "[link.capture]"];
+    for table in [&[""], &tables[..], &within_link[..], &["[[webhook]]", "[[lookup]]"]].concat() {
         let text = match table {
             "" => format!("nobody = 1\n{LEAST}"),
             // These two stand in the least file as inline tables.
             "[store]" => LEAST.replace("store = {", "store = { nobody = 1,"),
             "[vault]" => LEAST.replace("vault = {", "vault = { nobody = 1,"),
+            table if within_link.contains(&table) => format!("{LEAST}\n[[link]]\n{table}\nnobody = 1\n"),
             table => format!("{LEAST}\n{table}\nnobody = 1\n"),
         };
         let error = load(&text).unwrap_err();
@@ -98,6 +100,7 @@ fn the_shipped_file_explains_every_key() {
                 section.contains(&format!("\n{comment}{key} = "))
                     || shipped.contains(&format!("\n{comment}[{key}]\n"))
                     || shipped.contains(&format!("\n{comment}[[{key}]]\n"))
+                    || shipped.contains(&format!("\n{comment}[link.{key}]\n"))
             });
             assert!(explained, "{table} {key} is not explained");
         }
@@ -112,7 +115,15 @@ fn the_shipped_examples_in_comments_load() {
     let mut uncommented = shipped.replace("profiles/", &format!("{}", profiles("").display()));
     for example in [
         "owner = ",
-        "capture = ",
+        "[link.capture]",
+        "directory = \"../captures",
+        "max_mib = ",
+        "files = ",
+        "[link.tls]",
+        "ca_file = ",
+        "certificate_file = ",
+        "key_file = ",
+        "server_name = ",
         "[[webhook]]",
         "[[lookup]]",
         "name = \"orders\"",
@@ -123,6 +134,8 @@ fn the_shipped_examples_in_comments_load() {
         uncommented = uncommented.replace(&format!("\n# {example}"), &format!("\n{example}"));
     }
     let config = load(&uncommented).unwrap();
+    let tls = config.links[0].tls.as_ref().unwrap();
+    assert_eq!(tls.server_name.as_deref(), Some("smsc.example"));
     let [endpoint] = config.endpoints.as_slice() else { panic!("one endpoint") };
     assert_eq!((endpoint.name.as_str(), endpoint.owner.as_str()), ("orders", "default"));
     assert!(!endpoint.allow_private);
@@ -178,9 +191,13 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let link = "\n[[link]]\nname = \"a\"\naddress = \"x:1\"\nsystem_id = \"s\"\ncapture = { directory = \"seen\" }\n";
+    let link = "\n[[link]]\nname = \"a\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n\
+                capture = { directory = \"seen\" }\n";
     let (directory, path) = written(&format!("{LEAST}{link}"));
     let config = Config::load(&path, &Environment::default()).unwrap();
+    let tls = config.links[0].tls.as_ref().unwrap();
+    assert_eq!(tls.ca_file, Some(directory.path().join("ca.pem")));
+    assert_eq!(tls.key_file.as_deref(), Some(Path::new("/etc/link.key")));
     assert_eq!(config.store.directory, directory.path().join("store"));
     assert_eq!(config.links[0].capture.as_ref().unwrap().directory, directory.path().join("seen"));
     assert_eq!(config.vault.master_key_file, directory.path().join("key"));

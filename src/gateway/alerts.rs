@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::smpp::Address;
 
 use super::Gateway;
-use super::inbound::{Candidate, number};
+use super::inbound::Candidate;
 use super::job::{CardError, Input};
 
 impl Gateway {
@@ -22,7 +22,7 @@ impl Gateway {
             };
             match alert {
                 Ok(address) => {
-                    if let Err(error) = self.take_alert(&address).await {
+                    if let Err(error) = self.take_alert(&link, &address).await {
                         tracing::warn!(link = %link.name(), %error, "alert_notification not taken");
                     }
                 }
@@ -35,8 +35,8 @@ impl Gateway {
         }
     }
 
-    async fn take_alert(&self, address: &Address) -> Result<(), CardError> {
-        let Some(number) = number(address) else { return Ok(()) };
+    async fn take_alert(&self, link: &Link, address: &Address) -> Result<(), CardError> {
+        let Some(number) = link.dialect().number(address) else { return Ok(()) };
         for Candidate { card, .. } in self.candidates(number).await? {
             self.on_card(card.id, Input::Event(Event::Alert)).await?;
         }

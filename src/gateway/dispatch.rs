@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::card::{CardId, Event, Submission, Submitted};
 use crate::identity::Msisdn;
 use crate::link::{Link, Slot, SubmitOutcome};
-use crate::smpp::{CommandStatus, RegisteredDelivery};
+use crate::smpp::CommandStatus;
 use crate::store::{KeyText, Scan, StoreError, Unguarded, keys};
 
 use super::Gateway;
@@ -267,7 +267,7 @@ impl Gateway {
                 None => self.0.closing.run_until_cancelled(link.slot()).await.and_then(Result::ok),
             };
             let Some(free) = free else { return Submitted::Throttled };
-            match submit_part(free, link, submission, part.clone()).await {
+            match submit_part(self.now(), free, link, submission, part.clone()).await {
                 Submitted::Throttled if index > 0 && tries < PART_TRIES && !self.0.closing.is_cancelled() => {
                     tries += 1;
                     self.pause(back_off).await;
@@ -283,9 +283,16 @@ impl Gateway {
     }
 }
 
-async fn submit_part(slot: Slot, link: &Link, submission: &Submission, part: Bytes) -> Submitted {
-    let receipt = if submission.receipt { RegisteredDelivery::FINAL } else { RegisteredDelivery::NONE };
-    let sm = link.dialect().ota_sm(&submission.to.to_string(), part, submission.validity_s, receipt);
+async fn submit_part(
+    now_ms: u64,
+    slot: Slot,
+    link: &Link,
+    submission: &Submission,
+    part: Bytes,
+) -> Submitted {
+    let dialect = link.dialect();
+    let receipt = dialect.registered_delivery(submission.receipt);
+    let sm = dialect.ota_sm(now_ms, submission.to.as_str(), part, submission.validity_s, receipt);
     let sm = match sm {
         Ok(sm) => sm,
         Err(error) => return Submitted::Refused { status: error.to_string() },

@@ -117,7 +117,7 @@ impl Gateway {
     /// Does what a message asks for and says how to answer it (`rules` section 5).
     async fn deliver(&self, link: &str, sm: &Sm) -> CommandStatus {
         let result = match receipt::parse(sm) {
-            Some(receipt) => self.take_receipt(sm, &receipt).await,
+            Some(receipt) => self.take_receipt(link, sm, &receipt).await,
             None => self.take_message(link, sm).await,
         };
         match result {
@@ -129,7 +129,11 @@ impl Gateway {
         }
     }
 
-    async fn take_receipt(&self, sm: &Sm, receipt: &receipt::Receipt) -> Result<(), CardError> {
+    /// Brings a receipt to the packets under way to its number: where the SMSC's ids say nothing, that alone decides.
+    async fn take_receipt(&self, link: &str, sm: &Sm, receipt: &receipt::Receipt) -> Result<(), CardError> {
+        if receipt.intermediate {
+            return Ok(());
+        }
         let delivered = match receipt.state {
             MessageState::DELIVERED => true,
             MessageState::EXPIRED
@@ -138,8 +142,11 @@ impl Gateway {
             | MessageState::REJECTED => false,
             _ => return Ok(()),
         };
-        let Some(to) = number(&sm.source) else { return Ok(()) };
-        let message_id = receipt.message_id.to_str_lossy().into_owned();
+        let Some(to) = self.number(link, &sm.source) else { return Ok(()) };
+        let message_id = receipt.message_id;
+        let message_id =
+            self.0.links.get(link).map_or(message_id, |link| link.dialect().receipt_id(message_id));
+        let message_id = message_id.to_str_lossy().into_owned();
         for Candidate { card, .. } in self.candidates(to).await? {
             let event = Event::Receipt { message_id: message_id.clone(), to, delivered, fcs: fcs(receipt) };
             self.on_card(card.id, Input::Event(event)).await?;
@@ -182,7 +189,7 @@ impl Gateway {
     }
 
     async fn take(&self, link: &str, sm: &Sm, whole: Whole) -> Result<(), CardError> {
-        match self.take_whole(number(&sm.source), &whole).await? {
+        match self.take_whole(self.number(link, &sm.source), &whole).await? {
             Taken::Applied => Ok(()),
             Taken::Refused(refusal, reason) => self.refuse(link, sm, whole, refusal, reason).await,
         }
@@ -210,6 +217,11 @@ impl Gateway {
         self.put_stray(link, sm, &whole, refusal, reason).await
     }
 
+    /// The number in international form that an address of this link is, where it is one.
+    pub(super) fn number<const N: usize>(&self, link: &str, address: &Address<N>) -> Option<Msisdn> {
+        self.0.links.get(link)?.dialect().number(address)
+    }
+
     /// The cards that have or had this number, with their keys.
     pub(super) async fn candidates(&self, number: Msisdn) -> Result<Vec<Candidate>, CardError> {
         let store = &self.0.world.store;
@@ -227,11 +239,6 @@ impl Gateway {
     }
 }
 
-/// A sender's number in international form, where the address is one.
-pub(super) fn number(address: &Address) -> Option<Msisdn> {
-    address.digits.to_str_lossy().parse().ok()
-}
-
 /// Eight octets that tell two packets apart.
 pub(super) fn digest(octets: &[u8]) -> u64 {
     let digest = Sha256::digest(octets);
@@ -241,7 +248,7 @@ pub(super) fn digest(octets: &[u8]) -> u64 {
 /// The failure cause that the card's own answer gave (TP-FCS, one octet from 80 on), where a receipt names it.
 fn fcs(receipt: &receipt::Receipt) -> Option<u8> {
     match receipt.error_code {
-        Some(ErrorCode::Network { code, .. }) => u8::try_from(code).ok().filter(|fcs| *fcs >= 0x80),
+        Some(ErrorCode::Network(error)) => u8::try_from(error.code).ok().filter(|fcs| *fcs >= 0x80),
         _ => None,
     }
 }

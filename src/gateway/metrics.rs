@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use crate::card::Submitted;
+use crate::link::{Link, LinksCollector};
 use crate::smpp::CommandStatus;
 
 /// A family label: an event's type, an answer's name.
@@ -14,7 +15,7 @@ struct Kind {
     kind: String,
 }
 
-/// The gateway's counters.
+/// The gateway's counters, and those of its links.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -26,8 +27,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(links: Vec<Link>) -> Self {
         let mut registry = Registry::with_prefix("airwrite");
+        registry.register_collector(Box::new(LinksCollector::new(links)));
         let (facts, submissions, deliveries) = (Family::default(), Family::default(), Family::default());
         let commit_conflicts = Counter::default();
         registry.register("events", "Events of cards and writes, by type", facts.clone());

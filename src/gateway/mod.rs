@@ -196,14 +196,10 @@ impl Gateway {
         let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
         let (mut links, mut recorders) = (BTreeMap::new(), Vec::new());
         for link in &config.links {
-            let (mut connector, rng) = (world.connector.clone(), world.rng.clone());
-            if let Some(capture) = &link.capture {
-                let recorder = Recorder::to_directory(&link.name, capture, world.clock.clone()).await?;
-                connector = Arc::new(recorder.connector(connector));
-                recorders.push(recorder);
-            }
-            let handle = link::start(link.clone(), connector, rng, deliveries.clone(), &killed)?;
-            links.insert(link.name.clone(), handle);
+            let mut link = link.clone();
+            let connector = connector(&mut link, &world, &mut recorders).await?;
+            let handle = link::start(link, connector, world.rng.clone(), deliveries.clone(), &killed)?;
+            links.insert(handle.name().to_string(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
         let inner = Inner {
@@ -211,7 +207,7 @@ impl Gateway {
             lanes: routes.names().map(|name| (name, Notify::new())).collect(),
             timer_set: watch::channel(0).0,
             inbox: Notify::new(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(links.values().cloned().collect()),
             told: strays::Told::default(),
             world,
             config,
@@ -301,6 +297,12 @@ impl Gateway {
         self.0.links.iter().map(|(name, link)| (name.clone(), *link.state().borrow())).collect()
     }
 
+    /// The link of this name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.0.links.get(name)
+    }
+
     /// Lets a link try again that the SMSC has refused; nothing for a link that is working. False where there is no
     /// link of this name.
     #[must_use]
@@ -382,6 +384,20 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
     let value = store.get_one(keys::Meta::Epoch.key()).await?.value;
     let body = value.as_deref().and_then(|value| Unguarded::decode(value).ok());
     Ok(body.and_then(|body| body.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// What connects this link: the world's connector, and a recorder around it where the link has `capture`.
+async fn connector(
+    link: &mut LinkConfig,
+    world: &World,
+    recorders: &mut Vec<Recorder>,
+) -> Result<Arc<dyn Connector>, StartError> {
+    let Some(capture) = &link.capture else { return Ok(world.connector.clone()) };
+    let recorder = Recorder::to_directory(&link.name, capture, world.clock.clone()).await?;
+    // Around TLS: what is said within it is recorded.
+    let recorded = recorder.connector(link::secured(link, world.connector.clone())?);
+    recorders.push(recorder);
+    Ok(Arc::new(recorded))
 }
 
 fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {

@@ -75,7 +75,10 @@ impl Gateway {
         reason: String,
     ) -> Result<(), CardError> {
         let store = &self.0.world.store;
-        let source = sm.source.digits.to_str_lossy().into_owned();
+        let source = match self.number(link, &sm.source) {
+            Some(number) => number.to_string(),
+            None => sm.source.digits.to_str_lossy().into_owned(),
+        };
         let Ok(sender) = KeyText::new(if source.is_empty() { "-" } else { &source }) else { return Ok(()) };
         let mut commit = Commit::new();
         let kept = store.scan(Scan::last(keys::StrayKey::of_sender(&sender), 2 * OF_SENDER_MAX)).await?;
@@ -105,14 +108,11 @@ impl Gateway {
     /// Tries again what came from these numbers before their cards were known.
     pub(super) async fn retry_strays_of(&self, numbers: &[Msisdn]) -> Result<(), StoreError> {
         for number in numbers {
-            // As links spell numbers.
-            for source in [number.as_str().to_owned(), format!("+{}", number.as_str())] {
-                let Ok(source) = KeyText::new(&source) else { continue };
-                let range = keys::StrayKey::of_sender(&source);
-                let strays = self.0.world.store.scan(Scan::first(range, PAGE)).await?.value;
-                for (key, value) in strays {
-                    self.retry_stray(&key, &value).await;
-                }
+            let Ok(source) = KeyText::new(number.as_str()) else { continue };
+            let range = keys::StrayKey::of_sender(&source);
+            let strays = self.0.world.store.scan(Scan::first(range, PAGE)).await?.value;
+            for (key, value) in strays {
+                self.retry_stray(&key, &value).await;
             }
         }
         Ok(())

@@ -7,7 +7,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-use crate::smpp::CommandStatus;
+use super::numbers::{self, NumberConfig, NumberForm};
+use super::{ReceiptId, TlsConfig};
+use crate::smpp::{CommandStatus, RegisteredDelivery, Version};
 
 /// One configured SMSC. Times are in milliseconds.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +26,10 @@ pub struct LinkConfig {
     pub password: SecretString,
     /// Kind of system; some SMSCs ask for one.
     pub system_type: String,
+    /// The SMPP version to be spoken: `3.3`, `3.4` or `5.0`.
+    pub interface_version: InterfaceVersion,
+    /// The addresses whose messages the SMSC is to deliver, as the SMSC defines that.
+    pub address_range: AddressRangeConfig,
     /// `trx` (one transceiver bind) or `tx_rx` (a transmitter and a receiver bind, each on its connection).
     pub bind: BindKind,
     /// How many submit_sm may wait for their response at one time: 1 to 1000 \[10\].
@@ -41,7 +47,7 @@ pub struct LinkConfig {
     pub reconnect_max_ms: u64,
     /// The source address of what we send: a number that routes MO back to this link.
     pub source: SourceConfig,
-    /// TON of destination addresses \[1, international\].
+    /// TON of destination addresses \[1, international; 2 goes with national ones\].
     pub destination_ton: u8,
     /// NPI of destination addresses \[1, E.164\].
     pub destination_npi: u8,
@@ -51,10 +57,26 @@ pub struct LinkConfig {
     pub protocol_id: u8,
     /// data_coding (TP-DCS) of messages to cards \[0xF6, 8-bit class 2; some SMSCs want 0x16 or 0x04\].
     pub data_coding: u8,
+    /// priority_flag of messages to cards: 0 (lowest) to 3.
+    pub priority_flag: u8,
+    /// Whether user data stand in the TLV message_payload instead of short_message.
+    pub message_payload: bool,
+    /// Which receipts are asked for, where the gateway wants one.
+    pub registered_delivery: Receipts,
+    /// What the message id of a receipt is to that of submit_sm_resp.
+    pub receipt_id: ReceiptId,
+    /// How validity_period is written.
+    pub validity: ValidityForm,
+    /// For absolute times: how many minutes the SMSC's clock is ahead of UTC; quarters of an hour, -720 to 720.
+    pub utc_offset_minutes: i16,
     /// How many deliver_sm of this link may wait for their answer at one time: 1 to 65535 \[256\].
     pub inbound_queue: u16,
     /// How a deliver_sm beyond that is answered: `msgqful` or `rx_t_appn`.
     pub inbound_full: InboundFull,
+    /// How numbers are written.
+    pub numbers: NumberConfig,
+    /// TLS below SMPP; none where absent.
+    pub tls: Option<TlsConfig>,
     /// Where the link's connections are recorded; they are not where it is missing.
     pub capture: Option<CaptureConfig>,
 }
@@ -81,6 +103,18 @@ const fn capture_files() -> u32 {
     8
 }
 
+/// address_range of the bind, with its type.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AddressRangeConfig {
+    /// Numbers or a pattern: at most 64 octets, 40 by the specification; mostly empty.
+    pub range: String,
+    /// addr_ton.
+    pub ton: u8,
+    /// addr_npi.
+    pub npi: u8,
+}
+
 /// The source address of messages to cards.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -102,6 +136,70 @@ pub enum BindKind {
     Trx,
     /// A transmitter and a receiver bind.
     TxRx,
+}
+
+/// interface_version of the bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum InterfaceVersion {
+    /// SMPP 3.3.
+    #[serde(rename = "3.3")]
+    V3_3,
+    /// SMPP 3.4.
+    #[default]
+    #[serde(rename = "3.4")]
+    V3_4,
+    /// SMPP 5.0.
+    #[serde(rename = "5.0")]
+    V5_0,
+}
+
+impl InterfaceVersion {
+    pub(super) const fn version(self) -> Version {
+        match self {
+            Self::V3_3 => Version::V3_3,
+            Self::V3_4 => Version::V3_4,
+            Self::V5_0 => Version::V5_0,
+        }
+    }
+}
+
+/// Which receipts are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Receipts {
+    /// On the final outcome, good or bad.
+    #[default]
+    Final,
+    /// And intermediate notifications before.
+    FinalAndIntermediate,
+    /// On a bad final outcome only.
+    Failure,
+    /// None: what a card does not answer is sent again when its validity is over.
+    None,
+}
+
+impl Receipts {
+    pub(super) const fn registered_delivery(self) -> RegisteredDelivery {
+        match self {
+            Self::Final => RegisteredDelivery::FINAL,
+            Self::FinalAndIntermediate => RegisteredDelivery::FINAL_AND_INTERMEDIATE,
+            Self::Failure => RegisteredDelivery::FAILURE,
+            Self::None => RegisteredDelivery::NONE,
+        }
+    }
+}
+
+/// How validity_period is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidityForm {
+    /// How long, counted from when the SMSC receives the message.
+    #[default]
+    Relative,
+    /// Until when, by the SMSC's clock.
+    Absolute,
+    /// Not at all: the SMSC decides.
+    None,
 }
 
 /// The answer to a deliver_sm that finds the inbound queue full.
@@ -144,6 +242,8 @@ impl Default for LinkConfig {
             system_id: String::new(),
             password: SecretString::default(),
             system_type: String::new(),
+            interface_version: InterfaceVersion::default(),
+            address_range: AddressRangeConfig::default(),
             bind: BindKind::default(),
             window: 10,
             response_timeout_ms: 30_000,
@@ -157,9 +257,17 @@ impl Default for LinkConfig {
             service_type: String::new(),
             protocol_id: 0x7F,
             data_coding: 0xF6,
+            priority_flag: 0,
+            message_payload: false,
+            registered_delivery: Receipts::default(),
+            receipt_id: ReceiptId::default(),
+            validity: ValidityForm::default(),
+            utc_offset_minutes: 0,
             inbound_queue: 256,
             inbound_full: InboundFull::default(),
             capture: None,
+            numbers: NumberConfig::default(),
+            tls: None,
         }
     }
 }
@@ -199,7 +307,21 @@ impl LinkConfig {
             within("capture.files", capture.files.into(), 1..=10_000)?;
         }
         within("reconnect_max_ms", self.reconnect_max_ms, 1..=HOUR_MS)?;
-        within("reconnect_first_ms", self.reconnect_first_ms, 1..=self.reconnect_max_ms)
+        within("reconnect_first_ms", self.reconnect_first_ms, 1..=self.reconnect_max_ms)?;
+        within("priority_flag", self.priority_flag.into(), 0..=3)?;
+        if self.utc_offset_minutes % 15 != 0 || !(-720..=720).contains(&self.utc_offset_minutes) {
+            let expected = "-720 to 720 in steps of 15 expected, found";
+            return Err(self.error("utc_offset_minutes", format!("{expected} {}", self.utc_offset_minutes)));
+        }
+        self.numbers.check().map_err(|(key, expected)| self.error(key, expected))?;
+        if self.numbers.destination == NumberForm::National && self.destination_ton == numbers::INTERNATIONAL
+        {
+            return Err(self.error(
+                "destination_ton",
+                "2 (or what the SMSC wants) for national destinations expected, found 1",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn error(&self, key: &'static str, expected: impl ToString) -> LinkConfigError {
@@ -237,6 +359,13 @@ mod tests {
             inbound_full = "rx_t_appn"
             source = { digits = "49170000", ton = 3 }
             capture = { directory = "captures", files = 3 }
+            interface_version = "5.0"
+            registered_delivery = "final_and_intermediate"
+            receipt_id = "decimal_to_hex"
+            validity = "absolute"
+            utc_offset_minutes = 480
+            destination_ton = 2
+            numbers = { country_code = "86", destination = "national" }
             "#,
         )
         .unwrap();
@@ -247,6 +376,15 @@ mod tests {
         assert_eq!((config.window, config.protocol_id, config.data_coding), (10, 0x7F, 0xF6));
         let capture = CaptureConfig { directory: "captures".into(), max_mib: 64, files: 3 };
         assert_eq!(config.capture, Some(capture.clone()));
+        assert_eq!((config.receipt_id, config.validity), (ReceiptId::DecimalToHex, ValidityForm::Absolute));
+        assert_eq!(
+            config.registered_delivery.registered_delivery(),
+            RegisteredDelivery::FINAL_AND_INTERMEDIATE
+        );
+        assert_eq!(
+            (config.interface_version.version(), config.numbers.destination),
+            (Version::V5_0, NumberForm::National)
+        );
         assert!(!format!("{config:?}").contains("tr0ub4dor"));
         let config = LinkConfig { capture: Some(CaptureConfig { files: 0, ..capture }), ..config };
         assert_eq!(config.check().unwrap_err().key, "capture.files");
@@ -267,7 +405,20 @@ mod tests {
             r#"link "n": window: 1 to 1000 expected, found 0"#
         );
         assert_eq!(LinkConfig::default().check().unwrap_err().key, "name");
-        let config = LinkConfig { window: 1, reconnect_first_ms: 40_000, ..config };
-        assert_eq!(config.check().unwrap_err().key, "reconnect_first_ms");
+        let config = LinkConfig { window: 1, ..config };
+        let key = |config: LinkConfig| config.check().unwrap_err().key;
+        assert_eq!(key(LinkConfig { reconnect_first_ms: 40_000, ..config.clone() }), "reconnect_first_ms");
+        assert_eq!(key(LinkConfig { priority_flag: 4, ..config.clone() }), "priority_flag");
+        for minutes in [7, 735, -735, i16::MIN] {
+            let config = LinkConfig { utc_offset_minutes: minutes, ..config.clone() };
+            assert_eq!(config.check().unwrap_err().key, "utc_offset_minutes", "{minutes}");
+        }
+        let numbers = NumberConfig {
+            country_code: "49".into(),
+            destination: NumberForm::National,
+            ..NumberConfig::default()
+        };
+        assert_eq!(key(LinkConfig { numbers: numbers.clone(), ..config.clone() }), "destination_ton");
+        assert_eq!(LinkConfig { numbers, destination_ton: 2, ..config }.check(), Ok(()));
     }
 }

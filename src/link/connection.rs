@@ -238,7 +238,7 @@ impl<'a> Connection<'a> {
                     tracing::warn!(%link, sequence = pdu.sequence, %command, %status, "response to nothing");
                 }
                 Event::Refused { command_id, sequence, status, error } => {
-                    count(&metrics.refused_requests);
+                    metrics.refused_requests.count(command_id, status, error.is_some());
                     let error = error.map(tracing::field::display);
                     tracing::warn!(%link, command = %command_id, sequence, %status, error, "request refused");
                 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::task::BindTask;
-use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError};
+use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError, secured};
 use crate::smpp::{Address, BindMode, CommandStatus, MessageId, Sm};
 use crate::world::Rng;
 
@@ -17,13 +17,13 @@ const ALERTS_KEPT: usize = 256;
 
 /// Starts a link; it lives until [`Link::close`] is called or `shutdown` is cancelled. Needs a tokio runtime.
 ///
-/// What the SMSC delivers goes to `inbound`; where that is full, the SMSC is answered at once as the
+/// Connections come from `connector`, with TLS over them where `config` has it. What the SMSC delivers goes to `inbound`; where that is full, the SMSC is answered at once as the
 /// configuration says. `rng` spreads reconnects.
 ///
 /// # Errors
 /// A value of the configuration that cannot be used.
 pub fn start(
-    config: LinkConfig,
+    mut config: LinkConfig,
     connector: Arc<dyn Connector>,
     rng: Arc<dyn Rng>,
     inbound: mpsc::Sender<Delivery>,
@@ -31,6 +31,7 @@ pub fn start(
 ) -> Result<Link, LinkConfigError> {
     config.check()?;
     let dialect = Dialect::try_from(&config)?;
+    let connector = secured(&mut config, connector)?;
     let modes: &[BindMode] = match config.bind {
         BindKind::Trx => &[BindMode::Transceiver],
         BindKind::TxRx => &[BindMode::Transmitter, BindMode::Receiver],

@@ -1,7 +1,19 @@
-//! What a link counts.
+//! What a link counts and measures.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::smpp::{CommandId, CommandStatus};
+
+/// The upper bounds of the histograms' buckets in seconds: from an SMSC in the same rack to one that is never heard
+/// within the usual time-outs.
+pub const BUCKETS_S: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Counters of one link, over all its binds and since its start.
 #[derive(Debug, Default)]
@@ -30,8 +42,8 @@ pub struct Metrics {
     pub delivered: AtomicU64,
     /// deliver_sm answered at once because the inbound queue was full.
     pub inbound_full: AtomicU64,
-    /// Requests of the SMSC answered with an error by the session: malformed, unknown, out of state.
-    pub refused_requests: AtomicU64,
+    /// Requests of the SMSC answered with an error by the session.
+    pub refused_requests: RefusedRequests,
     /// Waits for a slot: for the bind and for room in the window.
     pub slot_wait: Timing,
     /// From a submit_sm to its response.
@@ -40,23 +52,94 @@ pub struct Metrics {
     pub answer: Timing,
 }
 
-/// How often something was measured, how long it took in all, and the longest.
-#[derive(Debug, Default)]
-pub struct Timing {
-    /// Measurements.
-    pub count: AtomicU64,
-    /// Their sum in microseconds.
-    pub total_us: AtomicU64,
-    /// The longest in microseconds.
-    pub max_us: AtomicU64,
+impl Metrics {
+    /// How many submit_sm wait for their response now.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        // Ends first: what is submitted meanwhile may be seen, what ends meanwhile may not.
+        let ended = [&self.accepted, &self.throttled, &self.rejected, &self.unknown];
+        let ended: u64 = ended.into_iter().map(|counter| counter.load(Relaxed)).sum();
+        self.submitted.load(Relaxed).saturating_sub(ended)
+    }
 }
+
+/// How long something took, each time: a histogram with [`BUCKETS_S`]. Recording does not allocate.
+#[derive(Debug)]
+pub struct Timing(Histogram);
 
 impl Timing {
     pub(super) fn record(&self, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.count.fetch_add(1, Relaxed);
-        self.total_us.fetch_add(took_us, Relaxed);
-        self.max_us.fetch_max(took_us, Relaxed);
+        self.0.observe(took.as_secs_f64());
+    }
+
+    pub(super) const fn histogram(&self) -> &Histogram {
+        &self.0
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self(Histogram::new(BUCKETS_S))
+    }
+}
+
+/// Requests of the SMSC that the session answered with an error, by command and reason. Only the first of a kind
+/// allocates, and there are no more kinds than commands and reasons.
+#[derive(Debug, Default)]
+pub struct RefusedRequests(Mutex<BTreeMap<(Refused, &'static str), u64>>);
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    /// Its body could not be read.
+    Malformed,
+    /// Its command is not one that is served here.
+    UnknownCommand,
+    /// It came when the session could not take it.
+    OutOfState,
+}
+
+impl Refused {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownCommand => "unknown_command",
+            Self::OutOfState => "out_of_state",
+        }
+    }
+}
+
+impl RefusedRequests {
+    /// Refused requests of one kind: a command by its name in the specification, `unknown` for others.
+    #[must_use]
+    pub fn of(&self, kind: Refused, command: &str) -> u64 {
+        self.all()
+            .into_iter()
+            .filter(|(of, name, _)| (*of, *name) == (kind, command))
+            .map(|(_, _, n)| n)
+            .sum()
+    }
+
+    /// One more; `malformed` where its body could not be read.
+    pub(super) fn count(&self, command: CommandId, status: CommandStatus, malformed: bool) {
+        let kind = match status {
+            _ if malformed => Refused::Malformed,
+            CommandStatus::ESME_RINVCMDID => Refused::UnknownCommand,
+            _ => Refused::OutOfState,
+        };
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kinds.entry((kind, command.name().unwrap_or("unknown"))).or_default() += 1;
+    }
+
+    pub(super) fn all(&self) -> Vec<(Refused, &'static str, u64)> {
+        let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.iter().map(|((kind, command), count)| (*kind, *command, *count)).collect()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

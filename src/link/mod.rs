@@ -11,13 +11,26 @@ mod config;
 mod connection;
 mod connector;
 mod dialect;
+mod exposition;
 mod handle;
 mod metrics;
+mod numbers;
+mod pem;
+mod receipt_id;
 mod task;
+mod tls;
 
 pub use answer::{Answer, Delivery};
-pub use config::{BindKind, CaptureConfig, InboundFull, LinkConfig, LinkConfigError, SourceConfig};
+pub use config::{
+    AddressRangeConfig, BindKind, CaptureConfig, InboundFull, InterfaceVersion, LinkConfig, LinkConfigError,
+    Receipts, SourceConfig, ValidityForm,
+};
 pub use connector::{BoxFuture, Connected, Connector, Ends, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
+pub use exposition::LinksCollector;
 pub use handle::{Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
-pub use metrics::{Metrics, Timing};
+pub use metrics::{BUCKETS_S, Metrics, Refused, RefusedRequests, Timing};
+pub use numbers::{NumberConfig, NumberForm};
+pub use pem::{PemError, certificates, private_key, root_certificates};
+pub use receipt_id::ReceiptId;
+pub use tls::{TlsConfig, TlsConnector, secured};

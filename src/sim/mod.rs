@@ -26,6 +26,7 @@ mod session;
 mod shell;
 pub mod smsc;
 mod terminal;
+mod tls;
 
 pub use card::{AppletTiming, CardReport, CardSpec, MoDialect, Preset};
 pub use deliveries::{DeliveryId, EsmeId};
@@ -37,3 +38,4 @@ pub use hlr::OperatorSecret;
 pub use operator::{CardStatus, Latencies, OperatorConfig, Report};
 pub use shell::{EsmeAccount, SimConfig, SimHandle, Stopped, start};
 pub use smsc::{SmscConfig, SmscTotals};
+pub use tls::{TlsServer, TlsServerError};

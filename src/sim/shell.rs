@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ use crate::sim::hlr::TerminalId;
 use crate::sim::milenage::Credentials;
 use crate::sim::operator::{Input, Operator, OperatorConfig, Output, Report};
 use crate::sim::session;
+use crate::sim::tls::TlsServer;
 use crate::world::{Clock, Rng};
 
 /// Commands that wait for the operator; then sessions stop reading.
@@ -59,6 +60,8 @@ pub struct SimConfig {
     pub enquire_link: Duration,
     /// Records the connections that the listener takes.
     pub recorder: Option<Recorder>,
+    /// TLS on the listener; none where absent.
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for SimConfig {
@@ -70,6 +73,7 @@ impl Default for SimConfig {
             response_timeout: Duration::from_secs(8),
             enquire_link: Duration::from_secs(30),
             recorder: None,
+            tls: None,
         }
     }
 }
@@ -257,6 +261,27 @@ impl SimHandle {
         });
     }
 
+    /// Serves an ESME, and records what is said where that is asked for.
+    fn serve_recorded<S>(&self, stream: S, addresses: Option<Addresses>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match &self.shared.config.recorder {
+            Some(recorder) => self.serve(recorder.record(stream, Side::Server, addresses)),
+            None => self.serve(stream),
+        }
+    }
+
+    fn serve_tls(&self, tls: TlsServer, stream: TcpStream, peer: SocketAddr, addresses: Option<Addresses>) {
+        let handle = self.clone();
+        self.shared.sessions.spawn(self.shared.leave.clone().run_until_cancelled_owned(async move {
+            match tls.accept(stream).await {
+                Ok(stream) => handle.serve_recorded(stream, addresses),
+                Err(error) => tracing::warn!(%peer, %error, "TLS handshake"),
+            }
+        }));
+    }
+
     /// Unbinds every session, then ends. Waits until all is done.
     pub async fn stop(self) {
         self.shared.leave.cancel();
@@ -283,10 +308,10 @@ impl SimHandle {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::warn!(%peer, %error, "no TCP_NODELAY");
                     }
-                    let addresses = stream.local_addr().map(|server| Addresses { client: peer, server });
-                    match &self.shared.config.recorder {
-                        Some(recorder) => self.serve(recorder.record(stream, Side::Server, addresses.ok())),
-                        None => self.serve(stream),
+                    let addresses = stream.local_addr().ok().map(|server| Addresses { client: peer, server });
+                    match self.shared.config.tls.clone() {
+                        None => self.serve_recorded(stream, addresses),
+                        Some(tls) => self.serve_tls(tls, stream, peer, addresses),
                     }
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "too many connections"),

@@ -202,11 +202,10 @@ impl Smsc {
         if self.mt_count >= self.config.mt_queue_max {
             return Err(CommandStatus::ESME_RMSGQFUL);
         }
-        let validity_ms = if sm.validity_period.is_empty() {
-            self.config.validity_ms
+        let expires_ms = if sm.validity_period.is_empty() {
+            now_ms.saturating_add(self.config.validity_ms)
         } else {
-            // Absolute times are not used by anything that this operator serves.
-            time::relative_seconds(&sm.validity_period).ok_or(CommandStatus::ESME_RINVEXPIRY)? * 1000
+            time::moment_ms(&sm.validity_period, now_ms).ok_or(CommandStatus::ESME_RINVEXPIRY)?
         };
         self.last_message_id += 1;
         if faults.strikes(Fault::SubmitLost) {
@@ -218,7 +217,7 @@ impl Smsc {
             system_id,
             registered: sm.registered_delivery,
             submitted_ms: now_ms,
-            expires_ms: now_ms.saturating_add(validity_ms),
+            expires_ms,
             attempts: 0,
             started: false,
             source: sm.source,

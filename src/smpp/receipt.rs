@@ -1,7 +1,13 @@
 //! Delivery receipts: TLVs first, then the text of appendix B, read leniently since every SMSC writes it
 //! differently.
 
-use super::{COctetString, MessageId, MessageState, MessageType, Sm, tag};
+use std::borrow::Cow;
+
+use chrono::{NaiveDate, NaiveDateTime};
+
+use super::{
+    COctetString, DataSm, EsmClass, MessageId, MessageState, MessageType, NetworkErrorCode, Sm, Tlvs,
+};
 
 /// What a receipt says about an earlier message.
 ///
@@ -11,156 +17,197 @@ pub struct Receipt {
     /// The SMSC's id of the message, spelled as the SMSC spells it here (it may differ from submit_sm_resp:
     /// hexadecimal there, decimal here); empty where the receipt names none.
     pub message_id: MessageId,
-    /// How far the message got.
+    /// How far the message got; [`MessageState::UNKNOWN`] where the receipt does not say it in words that are known.
     pub state: MessageState,
+    /// Whether it is an intermediate notification: whatever its state, the last word is yet to come.
+    pub intermediate: bool,
     /// Why, where the receipt says so.
     pub error_code: Option<ErrorCode>,
+    /// When the SMSC took the message, by a clock whose zone the receipt does not name.
+    pub submitted: Option<NaiveDateTime>,
+    /// When the message got into its state, by the same clock.
+    pub done: Option<NaiveDateTime>,
 }
 
 /// The error a receipt names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The TLV network_error_code (§5.3.2.31).
-    Network {
-        /// 1 ANSI-136, 2 IS-95, 3 GSM, 4 and above reserved.
-        network: u8,
-        /// The network's code.
-        code: u16,
-    },
+    /// The TLV network_error_code.
+    Network(NetworkErrorCode),
     /// `err:` of the text, as written; vendors differ in base and meaning.
     Text(COctetString<16>),
 }
 
-/// Reads the receipt that `sm` is; `None` where it is none or names no state.
+/// Names of the message id in a receipt's text. A name has no blank before its colon in the specification, and may
+/// have one in the field; capitals do not count.
+const ID: &[&str] = &["id", "msgid", "msg_id", "messageid", "message_id"];
+/// Names of the state.
+const STATE: &[&str] = &["stat", "status", "state"];
+/// Names of the error.
+const ERROR: &[&str] = &["err", "error", "errcode", "error_code"];
+/// Names of the time of submission.
+const SUBMITTED: &[&str] = &["submit date", "submitdate", "submit_date", "submit-date"];
+/// Names of the time of the last change.
+const DONE: &[&str] = &["done date", "donedate", "done_date", "done-date"];
+/// Where the beginning of the original message stands, which may look like a receipt itself.
+const TEXT: &[&str] = &["text"];
+
+/// What follows an empty value: `id: sub:001`, `id: submit date:…`.
+const NEXT_NAMES: [&str; 8] = ["sub", "dlvrd", "submit", "submitdate", "done", "stat", "err", "text"];
+
+/// States in words that are not those of appendix B, by their beginning. They stand before those of
+/// [`MessageState::from_text`], which would take `DELIVERY_FAILED` for a success.
+const OTHER_STATES: [(&str, MessageState); 11] = [
+    ("DELIVERY_FAIL", MessageState::UNDELIVERABLE),
+    ("DELIVERYFAIL", MessageState::UNDELIVERABLE),
+    ("FAIL", MessageState::UNDELIVERABLE),
+    ("NOT", MessageState::UNDELIVERABLE),
+    ("UNDLV", MessageState::UNDELIVERABLE),
+    ("DLV", MessageState::DELIVERED),
+    ("SUCCESS", MessageState::DELIVERED),
+    ("BUFF", MessageState::ENROUTE),
+    ("PENDING", MessageState::ENROUTE),
+    ("CANCEL", MessageState::DELETED),
+    ("BLOCK", MessageState::REJECTED),
+];
+
+/// Reads the receipt that `sm` is; `None` where it is none.
 #[must_use]
 pub fn parse(sm: &Sm) -> Option<Receipt> {
-    let announced = matches!(
-        sm.esm_class.message_type(),
-        MessageType::DeliveryReceipt | MessageType::IntermediateNotification
-    );
-    let id_tlv = sm.tlvs.find(tag::RECEIPTED_MESSAGE_ID);
+    read(sm.esm_class, &sm.user_data(), &sm.tlvs)
+}
+
+/// Reads the receipt that a data_sm is, whose text stands in message_payload; `None` where it is none.
+#[must_use]
+pub fn parse_data_sm(data_sm: &DataSm) -> Option<Receipt> {
+    read(data_sm.esm_class, &data_sm.tlvs.message_payload().unwrap_or_default(), &data_sm.tlvs)
+}
+
+/// esm_class announces a receipt, or the TLV receipted_message_id does together with a state. The text may be empty.
+fn read(esm_class: EsmClass, text: &[u8], tlvs: &Tlvs) -> Option<Receipt> {
+    let intermediate = esm_class.message_type() == MessageType::IntermediateNotification;
+    let announced = intermediate || esm_class.message_type() == MessageType::DeliveryReceipt;
+    let id_tlv = tlvs.receipted_message_id();
     if !announced && id_tlv.is_none() {
         return None;
     }
-    let text = sm.user_data();
-    let text = before_text_field(&text);
-    let state = match sm.tlvs.find(tag::MESSAGE_STATE) {
-        Some(&[state]) => MessageState(state),
-        _ => MessageState::from_text(field(text, b"stat:")?)?,
-    };
+    let text = plain_text(text);
+    let text = before_original(&text);
     let message_id = id_tlv
-        .and_then(|value| value.split(|octet| *octet == 0).next())
-        .or_else(|| field(text, b"id:"))
-        .and_then(|id| MessageId::new(id).ok())
-        .unwrap_or_default();
-    let error_code = match sm.tlvs.find(tag::NETWORK_ERROR_CODE) {
-        Some(&[network, high, low]) => {
-            Some(ErrorCode::Network { network, code: u16::from_be_bytes([high, low]) })
-        }
-        _ => field(text, b"err:").and_then(|code| COctetString::new(code).ok()).map(ErrorCode::Text),
+        .as_ref()
+        .map(|id| id.as_bytes().trim_ascii())
+        .filter(|id| !id.is_empty())
+        .or_else(|| value(text, ID))
+        .and_then(|id| MessageId::new(id).ok());
+    let state = tlvs.message_state().or_else(|| value(text, STATE).map(state_of));
+    let state = match state {
+        Some(state) => state,
+        None if announced && message_id.is_some() => MessageState::UNKNOWN,
+        None => return None,
     };
-    Some(Receipt { message_id, state, error_code })
-}
-
-/// The receipt without the original message's beginning, which may look like a receipt itself.
-fn before_text_field(receipt: &[u8]) -> &[u8] {
-    position(receipt, b"text:").and_then(|end| receipt.get(..end)).unwrap_or(receipt)
-}
-
-/// The value behind `key`: up to the next blank; blanks between key and value are skipped.
-fn field<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let value = text.get(position(text, key)? + key.len()..)?.trim_ascii_start();
-    let value = value.split(u8::is_ascii_whitespace).next().filter(|value| !value.is_empty())?;
-    // An empty value is followed by the next key (`id: sub:001`).
-    (!value.contains(&b':')).then_some(value)
-}
-
-/// Where `key` stands as a word of its own, in any case of letters.
-fn position(text: &[u8], key: &[u8]) -> Option<usize> {
-    text.windows(key.len()).enumerate().find_map(|(at, window)| {
-        let before = at.checked_sub(1).and_then(|before| text.get(before));
-        let starts_word = before.is_none_or(|octet| !octet.is_ascii_alphanumeric());
-        (starts_word && window.eq_ignore_ascii_case(key)).then_some(at)
+    let error_text = || value(text, ERROR).and_then(|code| COctetString::new(code).ok()).map(ErrorCode::Text);
+    let error_code = tlvs.network_error_code().map(ErrorCode::Network).or_else(error_text);
+    Some(Receipt {
+        message_id: message_id.unwrap_or_default(),
+        state,
+        intermediate,
+        error_code,
+        submitted: behind(text, SUBMITTED).and_then(date),
+        done: behind(text, DONE).and_then(date),
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::smpp::{EsmClass, ShortMessage, Tlvs};
-
-    fn receipt(text: &str) -> Sm {
-        Sm {
-            esm_class: EsmClass::DELIVERY_RECEIPT,
-            short_message: ShortMessage::try_from(Bytes::copy_from_slice(text.as_bytes())).unwrap(),
-            ..Sm::default()
-        }
-    }
-
-    fn read(text: &str) -> (String, MessageState, Option<String>) {
-        let receipt = parse(&receipt(text)).unwrap();
-        let error = receipt.error_code.map(|code| match code {
-            ErrorCode::Text(text) => text.to_string(),
-            ErrorCode::Network { .. } => panic!("no TLV given"),
-        });
-        (receipt.message_id.to_string(), receipt.state, error)
-    }
-
-    #[test]
-    fn reads_the_text_in_its_dialects() {
-        let delivered = MessageState::DELIVERED;
-        let code = |code: &str| Some(code.to_owned());
-        for (text, expected) in [
-            (
-                "id:0123456789 sub:001 dlvrd:001 submit date:2611230930 done date:2611230931 stat:DELIVRD err:000 text:hi",
-                ("0123456789", delivered, code("000")),
-            ),
-            (
-                "id:a1f-7 submitdate:261123093011 donedate:261123093012 stat:UNDELIV err:0D4",
-                ("a1f-7", MessageState::UNDELIVERABLE, code("0D4")),
-            ),
-            ("ID: 42 SUB:001 STAT: delivered ERR: 1", ("42", delivered, code("1"))),
-            ("stat:EXPIRED", ("", MessageState::EXPIRED, None)),
-            ("id: sub:001 stat:REJECTD err: text:", ("", MessageState::REJECTED, None)),
-            ("id:7 stat:DELIVRD text:id:8 stat:EXPIRED err:9", ("7", delivered, None)),
-            ("msgid:9 id:7 stat:DELIVRD", ("7", delivered, None)),
-        ] {
-            let expected = (expected.0.to_owned(), expected.1, expected.2);
-            assert_eq!(read(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn tlvs_win_over_the_text() {
-        let tlvs = Tlvs::default().with(tag::RECEIPTED_MESSAGE_ID, b"ABC\0").unwrap();
-        let tlvs = tlvs.with(tag::MESSAGE_STATE, &[5]).unwrap();
-        let tlvs = tlvs.with(tag::NETWORK_ERROR_CODE, &[3, 0, 0xD4]).unwrap();
-        let sm = Sm { tlvs, ..receipt("id:1 stat:DELIVRD err:000") };
-        let expected = Receipt {
-            message_id: MessageId::new(b"ABC").unwrap(),
-            state: MessageState::UNDELIVERABLE,
-            error_code: Some(ErrorCode::Network { network: 3, code: 0xD4 }),
-        };
-        assert_eq!(parse(&sm), Some(expected.clone()));
-        // The TLV alone makes a receipt, whatever esm_class says.
-        assert_eq!(parse(&Sm { esm_class: EsmClass::DEFAULT, ..sm }), Some(expected));
-    }
-
-    #[test]
-    fn tlvs_of_wrong_length_fall_back_to_the_text() {
-        let tlvs = Tlvs::default().with(tag::MESSAGE_STATE, &[5, 5]).unwrap();
-        let tlvs = tlvs.with(tag::NETWORK_ERROR_CODE, &[3]).unwrap();
-        let receipt = parse(&Sm { tlvs, ..receipt("id:1 stat:DELIVRD err:012") }).unwrap();
-        assert_eq!(receipt.state, MessageState::DELIVERED);
-        assert_eq!(receipt.error_code, Some(ErrorCode::Text("012".parse().unwrap())));
-    }
-
-    #[test]
-    fn other_messages_are_no_receipts() {
-        assert_eq!(parse(&Sm { esm_class: EsmClass::UDHI, ..receipt("id:1 stat:DELIVRD") }), None);
-        assert_eq!(parse(&receipt("thank you for your message")), None);
-        assert_eq!(parse(&receipt("")), None);
+/// The text without NUL: some SMSCs count the end mark, some write in UCS-2.
+fn plain_text(octets: &[u8]) -> Cow<'_, [u8]> {
+    if octets.contains(&0) {
+        octets.iter().copied().filter(|octet| *octet != 0).collect()
+    } else {
+        octets.into()
     }
 }
+
+fn before_original(receipt: &[u8]) -> &[u8] {
+    let original = behind(receipt, TEXT).map_or(0, <[u8]>::len);
+    receipt.get(..receipt.len() - original).unwrap_or(receipt)
+}
+
+/// One word behind one of `names`; `None` where there is none or it is the next name already.
+fn value<'a>(text: &'a [u8], names: &[&str]) -> Option<&'a [u8]> {
+    let ends = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b',' | b';');
+    let value = behind(text, names)?.split(ends).next()?;
+    let name = value.split(|octet| matches!(octet, b':' | b'=')).next()?;
+    let is_name = NEXT_NAMES.iter().any(|next| name.eq_ignore_ascii_case(next.as_bytes()));
+    (!value.is_empty() && !is_name).then_some(value)
+}
+
+/// All that stands behind the first of `names` that is there, its colon and blanks.
+fn behind<'a>(text: &'a [u8], names: &[&str]) -> Option<&'a [u8]> {
+    names.iter().find_map(|name| behind_name(text, name.as_bytes()))
+}
+
+/// `name` as a word of its own, in any case of letters, with a colon or an equals sign behind it.
+fn behind_name<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    text.windows(name.len()).enumerate().find_map(|(at, window)| {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        let within_word = before.is_some_and(|octet| octet.is_ascii_alphanumeric() || b"_-".contains(octet));
+        if within_word || !window.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        match text.get(at + name.len()..)?.trim_ascii_start().split_first()? {
+            (b':' | b'=', value) => Some(value.trim_ascii_start()),
+            _ => None,
+        }
+    })
+}
+
+/// The state that a word or a number says.
+fn state_of(word: &[u8]) -> MessageState {
+    let number = std::str::from_utf8(word).ok().and_then(|word| word.parse().ok());
+    let begins =
+        |name: &str| word.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()));
+    match number {
+        Some(number @ 0..=9) => MessageState(number),
+        Some(_) => MessageState::UNKNOWN,
+        None => OTHER_STATES
+            .into_iter()
+            .find_map(|(name, state)| begins(name).then_some(state))
+            .or_else(|| MessageState::from_text(word))
+            .unwrap_or(MessageState::UNKNOWN),
+    }
+}
+
+/// A time of 10 or 12 digits (`YYMMDDhhmm`, then `ss`), or with four digits for the year, or with what people put
+/// between the digits. Tenths of a second and zone of an SMPP time (§7.1.1) are not read.
+fn date(text: &[u8]) -> Option<NaiveDateTime> {
+    let digits: Vec<u32> = text
+        .iter()
+        .take_while(|octet| octet.is_ascii_digit() || b"-/:. T".contains(octet))
+        .filter_map(|octet| char::from(*octet).to_digit(10))
+        .collect();
+    let pairs: Vec<u32> =
+        digits.chunks_exact(2).filter_map(|pair| Some(pair.first()? * 10 + pair.get(1)?)).collect();
+    let short_year = |rest: &[u32]| match *rest {
+        [year, month, day, hour, minute, second] => at(2000 + year, month, day, [hour, minute, second]),
+        [year, month, day, hour, minute] => at(2000 + year, month, day, [hour, minute, 0]),
+        _ => None,
+    };
+    let long_year = |rest: &[u32]| match *rest {
+        [century, year, month, day, hour, minute] => at(century * 100 + year, month, day, [hour, minute, 0]),
+        [century, year, month, day, hour, minute, second] => {
+            at(century * 100 + year, month, day, [hour, minute, second])
+        }
+        _ => None,
+    };
+    match digits.len() {
+        10 | 12 | 14 => short_year(&pairs).or_else(|| long_year(&pairs)),
+        15 => short_year(pairs.get(..6)?),
+        _ => None,
+    }
+}
+
+fn at(year: u32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> Option<NaiveDateTime> {
+    NaiveDate::from_ymd_opt(year.try_into().ok()?, month, day)?.and_hms_opt(hour, minute, second)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use airwrite::card::{Bearer, Card, Subscription, Timers, WriteId};
 use airwrite::gateway::CardRef;
 use airwrite::link::LinkConfig;
 use airwrite::ota::{Cntr, Spi2};
-use airwrite::smpp::{Address, AlertNotification, Body, CommandStatus, End, Event, Pdu, Sm, UnansweredSm};
+use airwrite::smpp::{
+    Address, AlertNotification, Body, CommandStatus, End, EsmClass, Event, Pdu, Sm, UnansweredSm,
+};
 use airwrite::store::Fault;
 use bytes::{Bytes, BytesMut};
 
@@ -210,11 +212,13 @@ impl Play {
                 self.deliver(sm).await;
             }
             Does::Receipt(stat) => {
-                let (number, id) = self.message_ids.last().unwrap().clone();
-                let text = format!(
-                    "id:{id} sub:001 dlvrd:001 submit date:2701150000 done date:2701150000 {stat} text:"
-                );
-                self.deliver(receipt(&number, text)).await;
+                let receipt = self.receipt(stat);
+                self.deliver(receipt).await;
+            }
+            Does::Notification(stat) => {
+                let esm_class = EsmClass(0x20);
+                let notification = Sm { esm_class, ..self.receipt(stat) };
+                self.deliver(notification).await;
             }
             Does::Alert => {
                 let source = Address::international(self.card.preset.msisdn.as_str()).unwrap();
@@ -249,6 +253,16 @@ impl Play {
         let write = self.scene.place(order, None).await.unwrap().write.id;
         self.writes.push(write);
         self.settle().await;
+    }
+
+    /// A receipt for the last message that was accepted; with another id where `fields` begin with one.
+    fn receipt(&self, fields: &str) -> Sm {
+        let (number, id) = self.message_ids.last().unwrap();
+        let id = if fields.starts_with("id:") { String::new() } else { format!("id:{id} ") };
+        receipt(
+            number,
+            format!("{id}sub:001 dlvrd:001 submit date:2701150000 done date:2701150000 {fields} text:"),
+        )
     }
 
     pub(crate) async fn deliver(&mut self, sm: Sm) {

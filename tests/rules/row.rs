@@ -83,8 +83,10 @@ pub(crate) enum Does {
     ResultInAnotherDevice,
     /// The last message comes once more, the same octets.
     Again,
-    /// A receipt for the last message that was accepted, with these fields.
+    /// A receipt for the last message that was accepted, with these fields; under another id where they begin with one.
     Receipt(&'static str),
+    /// An intermediate notification about it.
+    Notification(&'static str),
     /// The network says that the card's number can be reached again.
     Alert,
     /// Something comes in that no card of ours should send.

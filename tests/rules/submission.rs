@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airwrite::link::ReceiptId;
 use airwrite::ota::Rsc;
 use airwrite::smpp::CommandStatus;
 
@@ -182,6 +183,39 @@ const ROWS: &[Row] = &[
         does: &[Does::Receipt("stat:ENROUTE err:000"), Does::Wait(95)],
         state: "sent",
         answers: &["ESME_ROK"],
+        ..ROW
+    },
+    Row {
+        name: "an intermediate notification is not the last word",
+        given: SENT,
+        does: &[Does::Notification("stat:UNDELIV err:027"), Does::Wait(95)],
+        state: "sent",
+        answers: &["ESME_ROK"],
+        ..ROW
+    },
+    Row {
+        name: "a receipt of another message says nothing about this one",
+        given: SENT,
+        does: &[Does::Receipt("id:another stat:EXPIRED"), Does::Wait(10)],
+        state: "sent",
+        answers: &["ESME_ROK"],
+        ..ROW
+    },
+    Row {
+        name: "a receipt without an id is about what is under way to its number",
+        given: SENT,
+        does: &[Does::Receipt("id: stat:EXPIRED"), Does::Wait(10)],
+        state: "sent",
+        answers: &["ESME_ROK", "write again"],
+        ..ROW
+    },
+    Row {
+        name: "so is any receipt where the SMSC's ids say nothing",
+        given: SENT,
+        does: &[Does::Receipt("id:another stat:EXPIRED"), Does::Wait(10)],
+        state: "sent",
+        answers: &["ESME_ROK", "write again"],
+        link: |link| link.receipt_id = ReceiptId::None,
         ..ROW
     },
     Row {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use airwrite::card::WriteState;
+use airwrite::link::{LinkConfig, NumberConfig, NumberForm};
 use airwrite::ota::Spi1;
-use airwrite::smpp::{CommandStatus, ShortMessage, Sm, Tlvs, tag};
+use airwrite::smpp::{Address, CommandStatus, ShortMessage, Sm, Tlvs, tag};
 use airwrite::store::{Key, Scan, Store, Unguarded, keys};
 use bytes::Bytes;
 
@@ -63,6 +64,25 @@ async fn i1_i6_parts_come_in_any_order_more_than_once_and_across_a_crash() {
     assert_eq!(scene.count("binding.created").await + scene.count("binding.repeated").await, 1);
     assert_eq!(entries(&scene, keys::Space::PartSet).await.len(), 1);
     assert!(entries(&scene, keys::Space::Stray).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_are_read_and_written_as_the_smsc_spells_them() {
+    let numbers = NumberConfig {
+        country_code: "86".into(),
+        national_prefix: "0".into(),
+        destination: NumberForm::National,
+        ..NumberConfig::default()
+    };
+    let link = LinkConfig { numbers, destination_ton: 2, ..LinkConfig::default() };
+    let setup = Setup { by_hand: true, link, ..Setup::new(2, 90) };
+    let (scene, mut smsc) = Smsc::bound(Scene::with(setup).await).await;
+    let national = number(&scene).replacen("86", "0", 1);
+    let source = Address { ton: 2, npi: 1, digits: national.parse().unwrap() };
+    let request = whole(&binding_request(&scene, 1, 0));
+    assert_eq!(smsc.deliver(Sm { source, ..message(&national, request) }).await, ROK);
+    assert_eq!(scene.count("binding.created").await, 1);
+    assert_eq!(smsc.submitted("1").await.destination, source);
 }
 
 #[tokio::test(start_paused = true)]

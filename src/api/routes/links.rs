@@ -1,5 +1,7 @@
 //! `/v1/links`: the connections to SMSCs.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +15,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::request::{Named, NoParameters};
 use crate::api::server::ApiState;
 use crate::api::view::PageView;
-use crate::link::LinkState;
+use crate::link::{Link, LinkState};
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<ApiState> {
@@ -33,6 +35,15 @@ struct LinkView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ESME_RINVPASWD")]
     status: Option<String>,
+    /// Messages to cards that wait for the SMSC's response.
+    #[schema(example = 3)]
+    in_flight: u64,
+    /// How often the SMSC was too busy to take a message, since the start.
+    #[schema(example = 0)]
+    throttled: u64,
+    /// How many connections were lost or given up, since the start.
+    #[schema(example = 1)]
+    connections_lost: u64,
 }
 
 /// What a link is doing.
@@ -51,14 +62,22 @@ enum StateView {
 }
 
 impl LinkView {
-    fn new(name: String, state: LinkState) -> Self {
-        let (state, status) = match state {
+    fn new(link: &Link) -> Self {
+        let (state, status) = match *link.state().borrow() {
             LinkState::Connecting => (StateView::Connecting, None),
             LinkState::Bound => (StateView::Bound, None),
             LinkState::Refused(status) => (StateView::Refused, Some(status.to_string())),
             LinkState::Closed => (StateView::Closed, None),
         };
-        Self { name, state, status }
+        let metrics = link.metrics();
+        Self {
+            name: link.name().to_string(),
+            state,
+            status,
+            in_flight: metrics.in_flight(),
+            throttled: metrics.throttled.load(Relaxed),
+            connections_lost: metrics.lost.load(Relaxed),
+        }
     }
 }
 
@@ -76,8 +95,9 @@ async fn list(
     _: Caller<Administers>,
     _: NoParameters,
 ) -> Json<PageView<LinkView>> {
-    let links = state.gateway().links().into_iter();
-    Json(PageView { items: links.map(|(name, state)| LinkView::new(name, state)).collect(), next: None })
+    let gateway = state.gateway();
+    let links = gateway.links().into_iter().filter_map(|(name, _)| gateway.link(&name).map(LinkView::new));
+    Json(PageView { items: links.collect(), next: None })
 }
 
 /// Let a refused link try again
@@ -102,8 +122,43 @@ async fn resume(
     _: NoParameters,
 ) -> Result<(StatusCode, Json<LinkView>), Problem> {
     let gateway = state.gateway();
-    let link = gateway.links().into_iter().find(|(known, _)| *known == name);
-    let (name, state) = link.ok_or_else(|| Problem::new(Kind::NotFound, "There is no such link."))?;
-    tracing::info!(link = name, resumed = gateway.resume_link(&name), "resumed over the API");
-    Ok((StatusCode::ACCEPTED, Json(LinkView::new(name, state))))
+    let link = gateway.link(&name).ok_or_else(|| Problem::new(Kind::NotFound, "There is no such link."))?;
+    let view = LinkView::new(link);
+    link.resume();
+    tracing::info!(link = name, "resumed over the API");
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::link::{LinkConfig, TcpConnector, start};
+    use crate::world::SeededRng;
+
+    #[tokio::test]
+    async fn a_link_is_shown_with_what_it_counts() {
+        let config = LinkConfig {
+            name: "smsc".to_owned(),
+            address: "127.0.0.1:0".to_owned(),
+            system_id: "airwrite".to_owned(),
+            ..LinkConfig::default()
+        };
+        let (rng, (deliveries, _)) = (Arc::new(SeededRng::new(1)), mpsc::channel(1));
+        let link = start(config, Arc::new(TcpConnector), rng, deliveries, &CancellationToken::new()).unwrap();
+        link.metrics().submitted.store(5, Relaxed);
+        link.metrics().accepted.store(1, Relaxed);
+        link.metrics().throttled.store(2, Relaxed);
+        link.metrics().lost.store(4, Relaxed);
+        let shown = serde_json::to_value(LinkView::new(&link)).unwrap();
+        let expected = json!({
+            "name": "smsc", "state": "connecting", "in_flight": 2, "throttled": 2, "connections_lost": 4,
+        });
+        assert_eq!(shown, expected);
+    }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::sim::fault_plan::FaultPlan;
-use crate::smpp::{receipt, tag};
+use crate::smpp::{NetworkErrorCode, receipt, tag};
 use crate::world::SeededRng;
 
 fn none() -> Faults {
@@ -181,7 +181,10 @@ fn receipts_go_missing_and_lie() {
     assert_eq!(one("[receipts]\nmissing = 100"), None);
     let lie = one("[receipts]\nnegative = 100").unwrap();
     assert_eq!(lie.state, MessageState::UNDELIVERABLE);
-    assert_eq!(lie.error_code, Some(receipt::ErrorCode::Network { network: 3, code: 0xD5 }));
+    assert_eq!(
+        lie.error_code,
+        Some(receipt::ErrorCode::Network(NetworkErrorCode { network: 3, code: 0xD5 }))
+    );
 }
 
 #[test]

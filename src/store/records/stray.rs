@@ -12,7 +12,7 @@ pub struct StrayRecord {
     pub at: u64,
     /// The link it came over.
     pub link: String,
-    /// The sender's number, as the link spells it.
+    /// The sender's number in international form; as the link spells it where that is no number.
     pub source: String,
     /// The number it was sent to, as the link spells it.
     pub destination: String,
