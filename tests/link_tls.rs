@@ -174,7 +174,7 @@ async fn a_certificate_that_does_not_hold_is_refused_by_its_fault() {
     let (authority, other) = (Authority::new("theirs"), Authority::new("ours"));
     let good = smsc(Some(&authority.sign(SMSC)), None).await;
     let told = refusal(&good, trusting(&other)).await;
-    assert_eq!(told, "TLS handshake as with \"smsc.test\": invalid peer certificate: UnknownIssuer");
+    assert_eq!(told, "TLS handshake with smsc.test: invalid peer certificate: UnknownIssuer");
     let told = refusal(&good, TlsConfig { server_name: None, ..trusting(&authority) }).await;
     assert!(told.contains("certificate not valid for name \"127.0.0.1\""), "{told}");
     good.stop().await;
@@ -201,7 +201,7 @@ async fn an_smsc_without_tls_is_told_apart() {
     let authority = Authority::new("theirs");
     let smsc = smsc(None, None).await;
     let told = refusal(&smsc, trusting(&authority)).await;
-    assert!(told.starts_with("TLS handshake as with \"smsc.test\": "), "{told}");
+    assert!(told.starts_with("TLS handshake with smsc.test: "), "{told}");
     smsc.stop().await;
 }
 

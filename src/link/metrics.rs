@@ -1,7 +1,6 @@
 //! What a link counts and measures.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -134,12 +133,6 @@ impl RefusedRequests {
     pub(super) fn all(&self) -> Vec<(Refused, &'static str, u64)> {
         let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.iter().map(|((kind, command), count)| (*kind, *command, *count)).collect()
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

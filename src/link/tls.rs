@@ -105,7 +105,7 @@ impl Connector for TlsConnector {
             let name = self.server_name.clone();
             let stream = self.client.connect(name, transport).await.map_err(|error| {
                 let name = self.server_name.to_str();
-                io::Error::new(error.kind(), format!("TLS handshake as with {name:?}: {error}"))
+                io::Error::new(error.kind(), format!("TLS handshake with {name}: {error}"))
             })?;
             let session = stream.get_ref().1;
             tracing::debug!(address, version = ?session.protocol_version(), "TLS");
