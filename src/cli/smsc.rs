@@ -19,6 +19,7 @@ use super::{Outcome, cards, sample};
 use crate::card::{Dialect, Owner};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
+use crate::pcap::Recorder;
 use crate::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
     TlsServer,
@@ -73,6 +74,9 @@ pub(super) struct Arguments {
     /// What goes wrong, and how often: a fault plan (config/sample/faults.toml is one)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Record every connection to this file, as pcapng for Wireshark
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// Do not print the cards
     #[arg(long)]
     quiet: bool,
@@ -120,6 +124,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let faults = arguments.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let operator = OperatorConfig { faults, ..OperatorConfig::default() };
+    let recorder = match &arguments.capture {
+        Some(path) => Some(Recorder::to_file(path, Arc::new(SystemClock)).await?),
+        None => None,
+    };
     let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             Some(TlsServer::new(certificate, key, arguments.tls_client_ca.as_deref())?)
@@ -127,7 +135,13 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         _ => None,
     };
     let spoken = if tls.is_some() { " with TLS" } else { "" };
-    let config = SimConfig { operator, accounts: vec![account], tls, ..SimConfig::default() };
+    let config = SimConfig {
+        operator,
+        accounts: vec![account],
+        tls,
+        recorder: recorder.clone(),
+        ..SimConfig::default()
+    };
     let rng: Arc<dyn Rng> = match arguments.seed {
         Some(seed) => Arc::new(SeededRng::new(seed)),
         None => Arc::new(SystemRng),
@@ -165,6 +179,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     eprintln!("{signal}: ending");
     let last = operator.snapshot().await?;
     operator.stop().await;
+    if let Some(recorder) = recorder {
+        recorder.flush().await;
+    }
     if let Some(path) = &arguments.report {
         write_report(path, &last)?;
     }

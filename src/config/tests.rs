@@ -91,7 +91,7 @@ fn the_shipped_file_explains_every_key() {
         "[retention]",
         "[webhooks]",
     ];
-    let within_link = ["[link.numbers]", "[link.tls]"];
+    let within_link = ["[link.numbers]", "[link.tls]", "[link.capture]"];
     let lists = ["[[delivery_hours]]", "[[webhook]]", "[[lookup]]"];
     for table in [&[""], &tables[..], &within_link[..], &lists[..]].concat() {
         let text = match table {
@@ -132,6 +132,10 @@ fn the_shipped_examples_in_comments_load() {
         "from = ",
         "to = ",
         "utc_offset = ",
+        "[link.capture]",
+        "directory = \"../captures",
+        "max_mib = ",
+        "files = ",
         "[link.tls]",
         "ca_file = ",
         "certificate_file = ",
@@ -158,6 +162,8 @@ fn the_shipped_examples_in_comments_load() {
     let [hours] = config.delivery_hours.as_slice() else { panic!("one table of delivery hours") };
     assert_eq!((hours.from, hours.to, hours.utc_offset), (22 * 60, 6 * 60, 60));
     assert_eq!((hours.owner.as_deref(), hours.route.as_deref()), (Some("default"), Some("all")));
+    let capture = config.links[0].capture.as_ref().unwrap();
+    assert_eq!((capture.max_mib, capture.files), (64, 8));
 }
 
 #[test]
@@ -238,13 +244,15 @@ fn delivery_hours_and_retention_are_checked() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let tls = "\n[[link]]\nname = \"a\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n";
-    let (directory, path) = written(&format!("{LEAST}{tls}"));
+    let link = "\n[[link]]\nname = \"a\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n\
+                capture = { directory = \"seen\" }\n";
+    let (directory, path) = written(&format!("{LEAST}{link}"));
     let config = Config::load(&path, &Environment::default()).unwrap();
     let tls = config.links[0].tls.as_ref().unwrap();
     assert_eq!(tls.ca_file, Some(directory.path().join("ca.pem")));
     assert_eq!(tls.key_file.as_deref(), Some(Path::new("/etc/link.key")));
     assert_eq!(config.store.directory, directory.path().join("store"));
+    assert_eq!(config.links[0].capture.as_ref().unwrap().directory, directory.path().join("seen"));
     assert_eq!(config.vault.master_key_file, directory.path().join("key"));
 }
 

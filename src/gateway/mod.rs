@@ -47,6 +47,7 @@ use tokio_util::task::TaskTracker;
 use crate::card::{Card, Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, BindsUp, Connector, Link, LinkConfig, LinkConfigError, LinkState};
+use crate::pcap::{CaptureError, Recorder};
 use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
@@ -134,6 +135,9 @@ pub enum StartError {
     /// A link's configuration cannot be used.
     #[error(transparent)]
     Link(#[from] LinkConfigError),
+    /// A link is to be recorded and cannot be.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -158,6 +162,8 @@ struct Inner {
     epoch: u64,
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
+    /// Captures of links.
+    recorders: Vec<Recorder>,
     routes: routes::Routes,
     /// Who is told what happens.
     outboxes: outboxes::Outboxes,
@@ -198,11 +204,12 @@ impl Gateway {
         let killed = CancellationToken::new();
         let unfinished = killed.clone().drop_guard();
         let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
-        let mut links = BTreeMap::new();
+        let (mut links, mut recorders) = (BTreeMap::new(), Vec::new());
         for link in &config.links {
-            let (connector, rng) = (world.connector.clone(), world.rng.clone());
-            let handle = link::start(link.clone(), connector, rng, deliveries.clone(), &killed)?;
-            links.insert(link.name.clone(), handle);
+            let mut link = link.clone();
+            let connector = connector(&mut link, &world, &mut recorders).await?;
+            let handle = link::start(link, connector, world.rng.clone(), deliveries.clone(), &killed)?;
+            links.insert(handle.name().to_string(), handle);
         }
         let (shards, queues): (Vec<_>, Vec<_>) = (0..SHARDS).map(|_| mpsc::channel(SHARD_QUEUE)).unzip();
         let inner = Inner {
@@ -215,6 +222,7 @@ impl Gateway {
             config,
             shards,
             links,
+            recorders,
             routes,
             outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
@@ -258,6 +266,9 @@ impl Gateway {
         inner.overdue.cancel();
         for link in inner.links.values() {
             let _ = tokio::time::timeout(grace, link.close()).await;
+        }
+        for recorder in &inner.recorders {
+            let _ = tokio::time::timeout(grace, recorder.flush()).await;
         }
         inner.idle.cancel();
         let _ = tokio::time::timeout(grace, inner.shard_tasks.wait()).await;
@@ -394,6 +405,20 @@ async fn read_epoch(store: &dyn Store) -> Result<u64, StoreError> {
     let value = store.get_one(keys::Meta::Epoch.key()).await?.value;
     let body = value.as_deref().and_then(|value| Unguarded::decode(value).ok());
     Ok(body.and_then(|body| body.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// What connects this link: the world's connector, and a recorder around it where the link has `capture`.
+async fn connector(
+    link: &mut LinkConfig,
+    world: &World,
+    recorders: &mut Vec<Recorder>,
+) -> Result<Arc<dyn Connector>, StartError> {
+    let Some(capture) = &link.capture else { return Ok(world.connector.clone()) };
+    let recorder = Recorder::to_directory(&link.name, capture, world.clock.clone()).await?;
+    // Around TLS: what is said within it is recorded.
+    let recorded = recorder.connector(link::secured(link, world.connector.clone())?);
+    recorders.push(recorder);
+    Ok(Arc::new(recorded))
 }
 
 fn key_text(text: &str, key: &str) -> Result<KeyText, StartError> {

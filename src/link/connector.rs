@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +20,28 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 pub trait Connector: Send + Sync + 'static {
     /// A new connection to `address` (`host:port`).
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+
+    /// The same, with the socket addresses of the connection where it has such.
+    fn connect_with_ends<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connected>> {
+        Box::pin(async move { Ok(Connected { transport: self.connect(address).await?, ends: None }) })
+    }
+}
+
+/// A connection, and where it goes.
+pub struct Connected {
+    /// The connection.
+    pub transport: Box<dyn Transport>,
+    /// Its socket addresses, where it has such.
+    pub ends: Option<Ends>,
+}
+
+/// The socket addresses of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Our own.
+    pub own: SocketAddr,
+    /// The peer's.
+    pub peer: SocketAddr,
 }
 
 /// Opens TCP connections without Nagle's delay.
@@ -27,10 +50,15 @@ pub struct TcpConnector;
 
 impl Connector for TcpConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+        Box::pin(async move { Ok(self.connect_with_ends(address).await?.transport) })
+    }
+
+    fn connect_with_ends<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connected>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            let ends = Some(Ends { own: stream.local_addr()?, peer: stream.peer_addr()? });
+            Ok(Connected { transport: Box::new(stream), ends })
         })
     }
 }

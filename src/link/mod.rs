@@ -24,10 +24,10 @@ mod tls;
 
 pub use answer::{Answer, Delivery};
 pub use config::{
-    AddressRangeConfig, BindKind, InboundFull, InterfaceVersion, LinkConfig, LinkConfigError, Receipts,
-    SourceConfig, ValidityForm,
+    AddressRangeConfig, BindKind, CaptureConfig, InboundFull, InterfaceVersion, LinkConfig, LinkConfigError,
+    Receipts, SourceConfig, ValidityForm,
 };
-pub use connector::{BoxFuture, Connector, TcpConnector, Transport};
+pub use connector::{BoxFuture, Connected, Connector, Ends, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
 pub use exposition::LinksCollector;
 pub use handle::{BindsUp, Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};

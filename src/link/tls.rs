@@ -10,7 +10,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
 
-use super::{BoxFuture, Connector, LinkConfig, LinkConfigError, Transport, pem};
+use super::{BoxFuture, Connected, Connector, LinkConfig, LinkConfigError, Transport, pem};
 
 /// `[link.tls]`: TLS 1.2 or 1.3 to the SMSC. An empty table is enough where a public authority vouches for the SMSC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -96,8 +96,12 @@ pub fn secured(
 
 impl Connector for TlsConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+        Box::pin(async move { Ok(self.connect_with_ends(address).await?.transport) })
+    }
+
+    fn connect_with_ends<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connected>> {
         Box::pin(async move {
-            let transport = self.below.connect(address).await?;
+            let Connected { transport, ends } = self.below.connect_with_ends(address).await?;
             let name = self.server_name.clone();
             let stream = self.client.connect(name, transport).await.map_err(|error| {
                 let name = self.server_name.to_str();
@@ -105,7 +109,7 @@ impl Connector for TlsConnector {
             })?;
             let session = stream.get_ref().1;
             tracing::debug!(address, version = ?session.protocol_version(), "TLS");
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            Ok(Connected { transport: Box::new(stream), ends })
         })
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::identity::{Imsi, Msisdn};
+use crate::pcap::{Addresses, Recorder, Side};
 use crate::sim::card::CardSpec;
 use crate::sim::deliveries::EsmeId;
 use crate::sim::hlr::TerminalId;
@@ -57,6 +58,8 @@ pub struct SimConfig {
     pub response_timeout: Duration,
     /// After so long without a word from the ESME it is asked by enquire_link.
     pub enquire_link: Duration,
+    /// Records the connections that the listener takes.
+    pub recorder: Option<Recorder>,
     /// TLS on the listener; none where absent.
     pub tls: Option<TlsServer>,
 }
@@ -69,6 +72,7 @@ impl Default for SimConfig {
             system_id: "SIMSMSC".to_owned(),
             response_timeout: Duration::from_secs(8),
             enquire_link: Duration::from_secs(30),
+            recorder: None,
             tls: None,
         }
     }
@@ -257,11 +261,22 @@ impl SimHandle {
         });
     }
 
-    fn serve_tls(&self, tls: TlsServer, stream: TcpStream, peer: SocketAddr) {
+    /// Serves an ESME, and records what is said where that is asked for.
+    fn serve_recorded<S>(&self, stream: S, addresses: Option<Addresses>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match &self.shared.config.recorder {
+            Some(recorder) => self.serve(recorder.record(stream, Side::Server, addresses)),
+            None => self.serve(stream),
+        }
+    }
+
+    fn serve_tls(&self, tls: TlsServer, stream: TcpStream, peer: SocketAddr, addresses: Option<Addresses>) {
         let handle = self.clone();
         self.shared.sessions.spawn(self.shared.leave.clone().run_until_cancelled_owned(async move {
             match tls.accept(stream).await {
-                Ok(stream) => handle.serve(stream),
+                Ok(stream) => handle.serve_recorded(stream, addresses),
                 Err(error) => tracing::warn!(%peer, %error, "TLS handshake"),
             }
         }));
@@ -293,9 +308,10 @@ impl SimHandle {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::warn!(%peer, %error, "no TCP_NODELAY");
                     }
+                    let addresses = stream.local_addr().ok().map(|server| Addresses { client: peer, server });
                     match self.shared.config.tls.clone() {
-                        None => self.serve(stream),
-                        Some(tls) => self.serve_tls(tls, stream, peer),
+                        None => self.serve_recorded(stream, addresses),
+                        Some(tls) => self.serve_tls(tls, stream, peer, addresses),
                     }
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "too many connections"),
