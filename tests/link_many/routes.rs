@@ -7,7 +7,7 @@ use std::time::Duration;
 use airwrite::card::{Profile, Subscription, Timers};
 use airwrite::cli::sample::{Sample, device_imei, sample};
 use airwrite::gateway::import::{Importer, import};
-use airwrite::gateway::{CardRef, Gateway, GatewayConfig, NewOrder, RouteConfig, World};
+use airwrite::gateway::{CardRef, Gateway, GatewayConfig, NewOrder, Retention, RouteConfig, World};
 use airwrite::identity::EidChecksum;
 use airwrite::link::{Connector, LinkConfig, LinkState, TcpConnector};
 use airwrite::store::MemoryStore;
