@@ -1,4 +1,4 @@
-//! How often memory is asked for, counted exactly. One test, since the count is that of the whole process.
+//! How often the codec asks for memory, counted exactly. One test, since the count is that of the whole process.
 
 use std::alloc::System;
 
