@@ -14,7 +14,7 @@ fn body_target() {
     bolero::check!(name = "bodies").with_iterations(iterations()).with_max_len(400).for_each(
         |octets: &[u8]| {
             let mut choices = Choices(octets);
-            let pdu = if choices.octet() % 4 == 0 {
+            let pdu = if choices.octet().is_multiple_of(4) {
                 // A header of a known kind, and whatever the fuzzer has behind it.
                 let mut pdu = samples[choices.below(samples.len())].clone();
                 pdu.truncate(16);

@@ -27,6 +27,8 @@ fn session_target() {
     );
 }
 
+type Answer = Box<dyn FnOnce(&mut Session<u32>, Instant)>;
+
 struct Play {
     session: Session<u32>,
     role: Role,
@@ -40,7 +42,7 @@ struct Play {
     /// Sequence numbers of notifications: they have no answer, unless they cannot be read.
     notified: Vec<u32>,
     /// What was taken in and is not answered yet; both kinds give their answer by a call of the session.
-    unanswered: Vec<Box<dyn FnOnce(&mut Session<u32>, Instant)>>,
+    unanswered: Vec<Answer>,
     closed: bool,
 }
 
@@ -107,7 +109,9 @@ impl Play {
                 self.now += Duration::from_secs(u64::from(choices.octet() % 40));
                 self.session.handle_timeout(self.now);
             }
-            _ if choices.octet() % 4 == 0 => self.session.close(self.now, CloseReason::ConnectionLost),
+            _ if choices.octet().is_multiple_of(4) => {
+                self.session.close(self.now, CloseReason::ConnectionLost)
+            }
             _ => self.session.unbind(self.now),
         }
         self.settle();

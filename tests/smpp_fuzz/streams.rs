@@ -16,7 +16,7 @@ fn stream_target() {
             let mut choices = Choices(octets);
             let cut = 1 + choices.below(60);
             let mut stream = BytesMut::new();
-            if choices.octet() % 4 == 0 {
+            if choices.octet().is_multiple_of(4) {
                 stream.extend_from_slice(choices.0);
             } else {
                 while !choices.is_empty() {

@@ -5,10 +5,10 @@ use bytes::{BufMut, BytesMut};
 /// A submit_sm without optional parameters.
 pub(crate) struct SubmitSm<'a> {
     command_status: u32,
-    sequence_number: u32,
+    pub(crate) sequence_number: u32,
     service_type: &'a [u8],
-    source_addr: (u8, u8, &'a [u8]),
-    destination_addr: (u8, u8, &'a [u8]),
+    source_addr: Address<'a>,
+    destination_addr: Address<'a>,
     esm_class: u8,
     protocol_id: u8,
     priority_flag: u8,
@@ -18,18 +18,26 @@ pub(crate) struct SubmitSm<'a> {
     replace_if_present_flag: u8,
     data_coding: u8,
     sm_default_msg_id: u8,
-    short_message: &'a [u8],
+    pub(crate) short_message: &'a [u8],
 }
+
+/// TON, NPI, digits.
+type Address<'a> = (u8, u8, &'a [u8]);
 
 const SUBMIT_SM: u32 = 4;
 
 /// Reads one whole PDU; `None` where a length or a field is wrong.
 pub(crate) fn decode(pdu: &[u8]) -> Option<SubmitSm<'_>> {
+    decode_as(SUBMIT_SM, pdu)
+}
+
+/// The same of a PDU with this command id: deliver_sm has the same fields.
+pub(crate) fn decode_as(expected: u32, pdu: &[u8]) -> Option<SubmitSm<'_>> {
     let (length, rest) = integer(pdu)?;
     let (command_id, rest) = integer(rest)?;
     let (command_status, rest) = integer(rest)?;
     let (sequence_number, rest) = integer(rest)?;
-    if length as usize != pdu.len() || command_id != SUBMIT_SM {
+    if length as usize != pdu.len() || command_id != expected {
         return None;
     }
     let (service_type, rest) = c_octet_string(rest, 6)?;
@@ -92,7 +100,7 @@ fn integer(octets: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*integer), rest))
 }
 
-fn address(octets: &[u8]) -> Option<((u8, u8, &[u8]), &[u8])> {
+fn address(octets: &[u8]) -> Option<(Address<'_>, &[u8])> {
     let (&[ton, npi], rest) = octets.split_first_chunk()?;
     let (digits, rest) = c_octet_string(rest, 21)?;
     Some(((ton, npi, digits), rest))
