@@ -3,7 +3,7 @@
 //!
 //! For long: `AIRWRITE_SOAK=1 cargo test --release --test smpp_fuzz` (10^8 inputs in all; `BOLERO_RANDOM_ITERATIONS`
 //! asks for another number of each), or guided by coverage, with `cargo-bolero` installed:
-//! `cargo bolero test --test smpp_fuzz body_target`.
+//! `cargo bolero test bodies::body_target`.
 
 mod bodies;
 mod input;
