@@ -57,7 +57,7 @@ impl Boxes {
         let directory = tempfile::tempdir().unwrap();
         let (tell, told) = mpsc::unbounded_channel();
         let (platform, receiver) = receive(tell).await;
-        let ports = [(); 3].map(|()| free_port());
+        let ports = free_ports();
         let config = directory.path().join("kannel.conf");
         fs::write(&config, configuration(directory.path(), smsc, bind, ports, &platform)).unwrap();
         let [admin, smsbox, sendsms] = ports.map(|port| format!("127.0.0.1:{port}"));
@@ -226,6 +226,8 @@ async fn receive(tell: mpsc::UnboundedSender<Told>) -> (String, AbortHandle) {
     (url, serving.abort_handle())
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Three ports of this machine that nobody listens on.
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
