@@ -243,9 +243,12 @@ impl<'a> Connection<'a> {
                     tracing::warn!(%link, command = %command_id, sequence, %status, error, "request refused");
                 }
                 Event::Notification(Pdu { body: Body::AlertNotification(alert), .. }) => {
-                    if alert.is_available() {
+                    // An address too long for a number is of no card.
+                    if alert.is_available()
+                        && let Ok(source) = alert.source.try_into()
+                    {
                         // Nobody may listen, and whoever is behind has missed a hint.
-                        let _ = shared.alerts.send(alert.source);
+                        let _ = shared.alerts.send(source);
                     }
                 }
                 Event::Notification(pdu) => {
