@@ -9,6 +9,7 @@
 //! | [`api`] | HTTP API and webhooks |
 //! | [`sim`] | an operator in a box: SMSC, HLR, terminals, cards |
 //! | [`gateway`] | the running system: inbound, dispatch, timers, outbox |
+//! | [`pcap`] | captures of connections: recorded, and read back |
 //! | [`link`] | SMPP client: one task owns each connection |
 //! | [`store`] | the write model and its backends |
 //! | [`vault`] | card keys sealed at rest; the only place that secures or opens packets |
@@ -31,6 +32,7 @@ pub mod identity;
 pub mod link;
 #[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod ota;
+pub mod pcap;
 pub mod sim;
 #[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod smpp;

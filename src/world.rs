@@ -1,12 +1,17 @@
 //! Time and randomness as the rooms above see them, so that a simulated run is decided by its seed.
 
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Wall-clock time.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> u64;
+
+    /// Nanoseconds since then, as finely as the clock knows them.
+    fn now_ns(&self) -> u64 {
+        self.now_ms().saturating_mul(1_000_000)
+    }
 }
 
 /// A source of random octets.
@@ -31,12 +36,20 @@ pub trait Rng: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    fn since_epoch() -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        u64::try_from(Self::since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(Self::since_epoch().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -70,6 +83,11 @@ impl TokioClock {
 impl Clock for TokioClock {
     fn now_ms(&self) -> u64 {
         self.start_ms + u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn now_ns(&self) -> u64 {
+        let since_start = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.start_ms.saturating_mul(1_000_000).saturating_add(since_start)
     }
 }
 

@@ -19,6 +19,7 @@ use super::{Outcome, cards, sample};
 use crate::card::{Dialect, Owner};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
+use crate::pcap::Recorder;
 use crate::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
 };
@@ -63,6 +64,9 @@ pub(super) struct Arguments {
     /// What goes wrong, and how often: a fault plan (config/sample/faults.toml is one)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Record every connection to this file, as pcapng for Wireshark
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// Do not print the cards
     #[arg(long)]
     quiet: bool,
@@ -110,7 +114,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     let faults = arguments.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let operator = OperatorConfig { faults, ..OperatorConfig::default() };
-    let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
+    let recorder = match &arguments.capture {
+        Some(path) => Some(Recorder::to_file(path, Arc::new(SystemClock)).await?),
+        None => None,
+    };
+    let config =
+        SimConfig { operator, accounts: vec![account], recorder: recorder.clone(), ..SimConfig::default() };
     let rng: Arc<dyn Rng> = match arguments.seed {
         Some(seed) => Arc::new(SeededRng::new(seed)),
         None => Arc::new(SystemRng),
@@ -148,6 +157,9 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     eprintln!("{signal}: ending");
     let last = operator.snapshot().await?;
     operator.stop().await;
+    if let Some(recorder) = recorder {
+        recorder.flush().await;
+    }
     if let Some(path) = &arguments.report {
         write_report(path, &last)?;
     }

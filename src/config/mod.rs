@@ -135,7 +135,8 @@ impl Config {
         let text = read(path)?;
         let mut raw: Raw = toml::from_str(&text).map_err(|error| ConfigError::toml(path, &text, &error))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        for relative in [&mut raw.store.directory, &mut raw.vault.master_key_file] {
+        let captures = raw.link.iter_mut().filter_map(|link| Some(&mut link.capture.as_mut()?.directory));
+        for relative in captures.chain([&mut raw.store.directory, &mut raw.vault.master_key_file]) {
             *relative = directory.join(&*relative);
         }
         environment.override_in(&mut raw)?;

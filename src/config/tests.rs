@@ -112,6 +112,7 @@ fn the_shipped_examples_in_comments_load() {
     let mut uncommented = shipped.replace("profiles/", &format!("{}", profiles("").display()));
     for example in [
         "owner = ",
+        "capture = ",
         "[[webhook]]",
         "[[lookup]]",
         "name = \"orders\"",
@@ -128,6 +129,8 @@ fn the_shipped_examples_in_comments_load() {
     let [lookup] = config.lookups.as_slice() else { panic!("one look-up") };
     assert_eq!((lookup.owner.as_str(), lookup.url.as_str()), ("default", "https://business.example/cards"));
     assert_eq!(config.routes[0].owner.as_deref(), Some("default"));
+    let capture = config.links[0].capture.as_ref().unwrap();
+    assert_eq!((capture.max_mib, capture.files), (64, 8));
 }
 
 #[test]
@@ -175,9 +178,11 @@ fn names_must_be_unique_and_routes_must_lead_somewhere() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let (directory, path) = written(LEAST);
+    let link = "\n[[link]]\nname = \"a\"\naddress = \"x:1\"\nsystem_id = \"s\"\ncapture = { directory = \"seen\" }\n";
+    let (directory, path) = written(&format!("{LEAST}{link}"));
     let config = Config::load(&path, &Environment::default()).unwrap();
     assert_eq!(config.store.directory, directory.path().join("store"));
+    assert_eq!(config.links[0].capture.as_ref().unwrap().directory, directory.path().join("seen"));
     assert_eq!(config.vault.master_key_file, directory.path().join("key"));
 }
 

@@ -44,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use crate::card::{Owner, Profile, Terms, Timers};
 use crate::identity::EidChecksum;
 use crate::link::{self, Connector, Link, LinkConfig, LinkConfigError, LinkState};
+use crate::pcap::{CaptureError, Recorder};
 use crate::store::{KeyText, Store, StoreError, Unguarded, keys};
 use crate::vault::Vault;
 use crate::world::{Clock, Rng};
@@ -125,6 +126,9 @@ pub enum StartError {
     /// A link's configuration cannot be used.
     #[error(transparent)]
     Link(#[from] LinkConfigError),
+    /// A link is to be recorded and cannot be.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -149,6 +153,8 @@ struct Inner {
     epoch: u64,
     shards: Vec<mpsc::Sender<cards::Job>>,
     links: BTreeMap<String, Link>,
+    /// Captures of links.
+    recorders: Vec<Recorder>,
     routes: routes::Routes,
     /// Who is told what happens.
     outboxes: outboxes::Outboxes,
@@ -188,9 +194,14 @@ impl Gateway {
         let killed = CancellationToken::new();
         let unfinished = killed.clone().drop_guard();
         let (deliveries, inbound) = mpsc::channel(INBOUND_QUEUE);
-        let mut links = BTreeMap::new();
+        let (mut links, mut recorders) = (BTreeMap::new(), Vec::new());
         for link in &config.links {
-            let (connector, rng) = (world.connector.clone(), world.rng.clone());
+            let (mut connector, rng) = (world.connector.clone(), world.rng.clone());
+            if let Some(capture) = &link.capture {
+                let recorder = Recorder::to_directory(&link.name, capture, world.clock.clone()).await?;
+                connector = Arc::new(recorder.connector(connector));
+                recorders.push(recorder);
+            }
             let handle = link::start(link.clone(), connector, rng, deliveries.clone(), &killed)?;
             links.insert(link.name.clone(), handle);
         }
@@ -206,6 +217,7 @@ impl Gateway {
             config,
             shards,
             links,
+            recorders,
             routes,
             outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
@@ -248,6 +260,9 @@ impl Gateway {
         let in_time = tokio::time::timeout(grace, inner.work.wait()).await.is_ok();
         for link in inner.links.values() {
             let _ = tokio::time::timeout(grace, link.close()).await;
+        }
+        for recorder in &inner.recorders {
+            let _ = tokio::time::timeout(grace, recorder.flush()).await;
         }
         inner.idle.cancel();
         let _ = tokio::time::timeout(grace, inner.shard_tasks.wait()).await;

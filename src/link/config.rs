@@ -1,6 +1,7 @@
 //! Configuration of a link.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -54,6 +55,30 @@ pub struct LinkConfig {
     pub inbound_queue: u16,
     /// How a deliver_sm beyond that is answered: `msgqful` or `rx_t_appn`.
     pub inbound_full: InboundFull,
+    /// Where the link's connections are recorded; they are not where it is missing.
+    pub capture: Option<CaptureConfig>,
+}
+
+/// How connections are recorded: files of pcapng, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureConfig {
+    /// Where the files are. It must be there. Required.
+    pub directory: PathBuf,
+    /// From how many MiB on a file is followed by another one: 1 to 65536 \[64\].
+    #[serde(default = "capture_max_mib")]
+    pub max_mib: u32,
+    /// How many files are kept: 1 to 10000 \[8\].
+    #[serde(default = "capture_files")]
+    pub files: u32,
+}
+
+const fn capture_max_mib() -> u32 {
+    64
+}
+
+const fn capture_files() -> u32 {
+    8
 }
 
 /// The source address of messages to cards.
@@ -134,6 +159,7 @@ impl Default for LinkConfig {
             data_coding: 0xF6,
             inbound_queue: 256,
             inbound_full: InboundFull::default(),
+            capture: None,
         }
     }
 }
@@ -168,6 +194,10 @@ impl LinkConfig {
         within("response_timeout_ms", self.response_timeout_ms, 1..=HOUR_MS)?;
         within("enquire_link_ms", self.enquire_link_ms, 0..=HOUR_MS)?;
         within("write_timeout_ms", self.write_timeout_ms, 1..=HOUR_MS)?;
+        if let Some(capture) = &self.capture {
+            within("capture.max_mib", capture.max_mib.into(), 1..=65_536)?;
+            within("capture.files", capture.files.into(), 1..=10_000)?;
+        }
         within("reconnect_max_ms", self.reconnect_max_ms, 1..=HOUR_MS)?;
         within("reconnect_first_ms", self.reconnect_first_ms, 1..=self.reconnect_max_ms)
     }
@@ -206,6 +236,7 @@ mod tests {
             bind = "tx_rx"
             inbound_full = "rx_t_appn"
             source = { digits = "49170000", ton = 3 }
+            capture = { directory = "captures", files = 3 }
             "#,
         )
         .unwrap();
@@ -214,7 +245,11 @@ mod tests {
         assert_eq!((config.bind, config.inbound_full), (BindKind::TxRx, InboundFull::RxTAppn));
         assert_eq!((config.source.ton, config.source.npi), (3, 1));
         assert_eq!((config.window, config.protocol_id, config.data_coding), (10, 0x7F, 0xF6));
+        let capture = CaptureConfig { directory: "captures".into(), max_mib: 64, files: 3 };
+        assert_eq!(config.capture, Some(capture.clone()));
         assert!(!format!("{config:?}").contains("tr0ub4dor"));
+        let config = LinkConfig { capture: Some(CaptureConfig { files: 0, ..capture }), ..config };
+        assert_eq!(config.check().unwrap_err().key, "capture.files");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +20,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 pub trait Connector: Send + Sync + 'static {
     /// A new connection to `address` (`host:port`).
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+
+    /// The same, with the socket addresses of the connection where it has such.
+    fn connect_from<'a>(
+        &'a self,
+        address: &'a str,
+    ) -> BoxFuture<'a, io::Result<(Box<dyn Transport>, Option<Ends>)>> {
+        Box::pin(async move { Ok((self.connect(address).await?, None)) })
+    }
+}
+
+/// The socket addresses of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// Our own.
+    pub own: SocketAddr,
+    /// The peer's.
+    pub peer: SocketAddr,
 }
 
 /// Opens TCP connections without Nagle's delay.
@@ -27,10 +45,18 @@ pub struct TcpConnector;
 
 impl Connector for TcpConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+        Box::pin(async move { Ok(self.connect_from(address).await?.0) })
+    }
+
+    fn connect_from<'a>(
+        &'a self,
+        address: &'a str,
+    ) -> BoxFuture<'a, io::Result<(Box<dyn Transport>, Option<Ends>)>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            let ends = Ends { own: stream.local_addr()?, peer: stream.peer_addr()? };
+            Ok((Box::new(stream) as Box<dyn Transport>, Some(ends)))
         })
     }
 }

@@ -16,8 +16,8 @@ mod metrics;
 mod task;
 
 pub use answer::{Answer, Delivery};
-pub use config::{BindKind, InboundFull, LinkConfig, LinkConfigError, SourceConfig};
-pub use connector::{BoxFuture, Connector, TcpConnector, Transport};
+pub use config::{BindKind, CaptureConfig, InboundFull, LinkConfig, LinkConfigError, SourceConfig};
+pub use connector::{BoxFuture, Connector, Ends, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
 pub use handle::{Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
 pub use metrics::{Metrics, Timing};

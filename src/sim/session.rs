@@ -21,6 +21,8 @@ use crate::smpp::{
 
 /// submit_sm without an answer, above which nothing is read.
 pub(super) const SUBMITS_MAX: usize = 1024;
+/// Room kept for one read.
+const READ_OCTETS: usize = 16 * 1024;
 /// An ESME that does not take what is written for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the operator wants to leave, a session has so long to end by unbind.
@@ -113,6 +115,9 @@ impl Server<'_> {
             let deadline = self.session.next_deadline().map(Instant::from_std);
             let deadline = [deadline, leave_by].into_iter().flatten().min();
             let reading = self.session.unanswered() < SUBMITS_MAX;
+            if input.capacity() - input.len() < READ_OCTETS / 4 {
+                input.reserve(READ_OCTETS);
+            }
             tokio::select! {
                 biased;
                 () = leave.cancelled(), if leave_by.is_none() => {

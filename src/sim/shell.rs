@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::identity::{Imsi, Msisdn};
+use crate::pcap::{Addresses, Recorder, Side};
 use crate::sim::card::CardSpec;
 use crate::sim::deliveries::EsmeId;
 use crate::sim::hlr::TerminalId;
@@ -56,6 +57,8 @@ pub struct SimConfig {
     pub response_timeout: Duration,
     /// After so long without a word from the ESME it is asked by enquire_link.
     pub enquire_link: Duration,
+    /// Records the connections that the listener takes.
+    pub recorder: Option<Recorder>,
 }
 
 impl Default for SimConfig {
@@ -66,6 +69,7 @@ impl Default for SimConfig {
             system_id: "SIMSMSC".to_owned(),
             response_timeout: Duration::from_secs(8),
             enquire_link: Duration::from_secs(30),
+            recorder: None,
         }
     }
 }
@@ -279,7 +283,11 @@ impl SimHandle {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::warn!(%peer, %error, "no TCP_NODELAY");
                     }
-                    self.serve(stream);
+                    let addresses = stream.local_addr().map(|server| Addresses { client: peer, server });
+                    match &self.shared.config.recorder {
+                        Some(recorder) => self.serve(recorder.record(stream, Side::Server, addresses.ok())),
+                        None => self.serve(stream),
+                    }
                 }
                 Ok((_, peer)) => tracing::warn!(%peer, "too many connections"),
                 Err(error) => {

@@ -92,7 +92,7 @@ fn terms(seed: u64) -> Result<Terms> {
         refresh_retry_status: 1,
         send_retry_status: 1,
     };
-    Ok(Terms { seed, operator, applet, timers: timers() })
+    Ok(Terms { seed, operator, applet, timers: timers(), capture: None })
 }
 
 /// What the business platform does with an order.
@@ -127,7 +127,8 @@ pub(super) async fn run(arguments: &Arguments) -> Outcome {
     let kinds = Kinds { secured: arguments.cards.unwrap_or(CARDS), ..arguments.kinds() };
     let sample = sample_of(kinds, arguments.seed)?;
     let platform = Platform::start(BTreeMap::new()).await?;
-    let stage = Stage::start(&sample, terms(arguments.seed)?, &platform).await?;
+    let terms = Terms { capture: arguments.capture.clone(), ..terms(arguments.seed)? };
+    let stage = Stage::start(&sample, terms, &platform).await?;
     if !arguments.json {
         announce(&stage, kinds.total());
     }

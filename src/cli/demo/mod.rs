@@ -17,6 +17,7 @@ mod stage;
 mod verdict;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -59,6 +60,9 @@ pub(super) struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Record what gateway and SMSC say to this file, as pcapng for Wireshark
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// What everything random in the simulated network follows from
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
@@ -80,7 +84,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let kinds = arguments.kinds();
     let sample = sample_of(kinds, arguments.seed)?;
     let platform = Platform::start(production::records(&sample)?).await?;
-    let stage = Stage::start(&sample, Terms::calm(arguments.seed), &platform).await?;
+    let terms = Terms { capture: arguments.capture.clone(), ..Terms::calm(arguments.seed) };
+    let stage = Stage::start(&sample, terms, &platform).await?;
     if !arguments.json {
         eprintln!("SMSC on {}, HTTP API on {}, {} cards imported", stage.smsc, stage.address, kinds.total());
     }

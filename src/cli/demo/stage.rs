@@ -1,6 +1,7 @@
 //! Everything that runs in the demo, on free TCP ports.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::gateway::import::{Importer, import};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, RouteConfig, World};
 use crate::identity::EidChecksum;
 use crate::link::{LinkConfig, SourceConfig, TcpConnector};
+use crate::pcap::Recorder;
 use crate::sim::{
     self, AppletTiming, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle,
 };
@@ -47,6 +49,8 @@ pub(super) struct Terms {
     pub(super) applet: AppletTiming,
     /// The waits of a write.
     pub(super) timers: Timers,
+    /// The file that the connection between gateway and SMSC is recorded to.
+    pub(super) capture: Option<PathBuf>,
 }
 
 impl Terms {
@@ -63,7 +67,7 @@ impl Terms {
         let operator = OperatorConfig { latencies, ..OperatorConfig::default() };
         // A card that only tells its IMEI reports no result; it is asked for it.
         let timers = Timers { result_polls_s: vec![5, 10, 20], wake_s: 5, ..Timers::default() };
-        Self { seed, operator, applet: AppletTiming::default(), timers }
+        Self { seed, operator, applet: AppletTiming::default(), timers, capture: None }
     }
 }
 
@@ -76,6 +80,7 @@ pub(super) struct Stage {
     /// Where a relay reaches the cards.
     pub(super) cards: SocketAddr,
     pub(super) sim: SimHandle,
+    recorder: Option<Recorder>,
     pub(super) gateway: Gateway,
     token: SecretString,
     stop: CancellationToken,
@@ -94,7 +99,11 @@ impl Stage {
         for spec in &mut specs {
             spec.timing = terms.applet;
         }
-        let sim = start_operator(&specs, &terms, &password, clock.clone()).await?;
+        let recorder = match &terms.capture {
+            Some(path) => Some(Recorder::to_file(path, clock.clone()).await?),
+            None => None,
+        };
+        let sim = start_operator(&specs, &terms, &password, recorder.clone(), clock.clone()).await?;
         for target in &sample.targets {
             sim.provision(target.imsi, target.msisdn).await?;
         }
@@ -140,7 +149,21 @@ impl Stage {
         let serving = tokio::spawn(api::serve(listener, state, stop.clone()));
         let api = Api::new(&format!("http://{address}"), &token)?;
         let store = directory;
-        Ok(Self { smsc, address, api, cards, sim, gateway, token, stop, serving, sending, relays, store })
+        Ok(Self {
+            smsc,
+            address,
+            api,
+            cards,
+            sim,
+            recorder,
+            gateway,
+            token,
+            stop,
+            serving,
+            sending,
+            relays,
+            store,
+        })
     }
 
     /// Powers these devices on, one after the other.
@@ -190,6 +213,9 @@ impl Stage {
         self.gateway.shutdown(Duration::from_secs(5)).await;
         self.relays.abort();
         self.sim.stop().await;
+        if let Some(recorder) = self.recorder {
+            recorder.flush().await;
+        }
     }
 }
 
@@ -197,6 +223,7 @@ async fn start_operator(
     specs: &[CardSpec],
     terms: &Terms,
     password: &str,
+    recorder: Option<Recorder>,
     clock: Arc<dyn Clock>,
 ) -> Result<SimHandle> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the simulated SMSC")?;
@@ -206,7 +233,7 @@ async fn start_operator(
         short_codes: vec![CardSpec::SHORT_CODE.to_owned()],
     };
     let operator = terms.operator.clone();
-    let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
+    let config = SimConfig { operator, accounts: vec![account], recorder, ..SimConfig::default() };
     Ok(sim::start(config, specs, clock, Arc::new(SeededRng::new(terms.seed)), Some(listener)))
 }
 
