@@ -16,7 +16,10 @@ mod smsc;
 #[path = "../common/terminal.rs"]
 mod terminal;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use airwrite::pcap::{self, Capture};
 
 /// Longest wait for another program.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +34,17 @@ async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(tokio::time::Instant::now() < end, "{what}: not in {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A whole capture of nothing but TCP. It is kept under its name in the directory that `AIRWRITE_CAPTURES` names.
+fn captured(path: &Path, name: &str) -> Capture {
+    let octets = std::fs::read(path).unwrap();
+    if let Some(directory) = std::env::var_os("AIRWRITE_CAPTURES") {
+        std::fs::write(PathBuf::from(directory).join(format!("{name}.pcapng")), &octets).unwrap();
+    }
+    let capture = pcap::read(&octets).unwrap();
+    assert_eq!((capture.truncated, capture.others), (false, 0), "{name}");
+    capture
 }
 
 /// Runs each test with each message centre.

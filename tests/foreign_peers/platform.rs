@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airwrite::cli::sample::{Sample, Target, write_cards};
 use airwrite::identity::Imei;
@@ -20,7 +20,7 @@ pub(crate) struct Platform {
     api: String,
     token: String,
     http: reqwest::Client,
-    _place: Place,
+    place: Place,
 }
 
 impl Platform {
@@ -43,6 +43,7 @@ impl Platform {
             source = {{ digits = "10690", ton = 3, npi = 0 }}
             enquire_link_ms = 500
             reconnect_first_ms = 50
+            capture = {{ directory = "captures" }}
             {keys}
             [[route]]
             name = "all"
@@ -54,12 +55,13 @@ impl Platform {
         let imported = place.configured(&["cards", "import", "cards.csv"]);
         assert_eq!(imported.code, 0, "{}", imported.stderr);
         let key = place.configured(&["keys", "create", "--json"]).json();
+        fs::create_dir(place.path("captures")).unwrap();
         let serving = place.start(&["serve", "--config", "airwrite.toml"], "airwrite serves");
         let line = serving.line("airwrite serves");
         let (_, api) = line.split_once("http://").expect("the address of the API");
         let api = format!("http://{}", api.trim_end_matches('"'));
         let token = key["token"].as_str().expect("a token").to_owned();
-        Self { serving: Some(serving), api, token, http: reqwest::Client::new(), _place: place }
+        Self { serving: Some(serving), api, token, http: reqwest::Client::new(), place }
     }
 
     /// Orders the subscription for the device and gives the id of the write.
@@ -90,9 +92,14 @@ impl Platform {
     }
 
     /// Asks the program to end; gives its exit code.
-    pub(crate) async fn end(mut self) -> i32 {
+    pub(crate) fn end(&mut self) -> i32 {
         let serving = self.serving.take().expect("it runs");
         tokio::task::block_in_place(|| serving.end("-TERM"))
+    }
+
+    /// What the link has recorded.
+    pub(crate) fn capture(&self) -> PathBuf {
+        self.place.path("captures/smsc-00000001.pcapng")
     }
 }
 

@@ -35,6 +35,13 @@ impl Process {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "{}: {ended:?}", self.log.display());
     }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn end(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
 }
 
 impl Drop for Process {

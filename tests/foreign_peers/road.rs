@@ -11,6 +11,7 @@ use airwrite::ota::tp::{Deliver, TpAddress, time_stamp};
 use airwrite::sim::{CardSpec, Preset};
 use airwrite::smpp::{CommandStatus, MessageState};
 
+use crate::captured;
 use crate::line::Line;
 use crate::platform::{PASSWORD, Platform, SYSTEM_ID};
 use crate::smsc::{Bound, ForeignSm, ForeignSmsc, Stack, Submission};
@@ -39,7 +40,7 @@ async fn a_binding_and_a_write(stack: Stack, bind: &str) {
     let mut terminal = Terminal::new(&spec, [(preset.imsi, preset.msisdn), (target.imsi, target.msisdn)]);
     let mut smsc = ForeignSmsc::start(stack).await;
     let line = Line::to(smsc.address, Arc::new(TcpConnector)).await;
-    let platform = Platform::start(line.address, &sample, &format!("bind = {bind:?}"));
+    let mut platform = Platform::start(line.address, &sample, &format!("bind = {bind:?}"));
     let mut network = Network::bound(&mut smsc, bind).await;
 
     // The card asks to be bound and is.
@@ -85,10 +86,12 @@ async fn a_binding_and_a_write(stack: Stack, bind: &str) {
     assert_eq!((card.last_state, card.cntr_conflicts), ("confirmed", Vec::new()));
     assert_eq!(card.executed.into_values().collect::<Vec<_>>(), [1], "one write, carried out once");
 
-    assert_eq!(platform.end().await, 0);
+    assert_eq!(platform.end(), 0);
     assert_eq!(smsc.waiting(), 0, "nothing more was submitted");
     let binds = if bind == "trx" { 1 } else { 2 };
     assert_eq!((line.taken(), line.most_open()), (2 * binds, binds), "one connection to a bind");
+    let capture = captured(&platform.capture(), &format!("{}-{bind}", stack.name()));
+    assert_eq!(capture.dialogues.len(), 2 * binds);
 }
 
 /// registered_delivery (§5.2.17).

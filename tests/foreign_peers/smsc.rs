@@ -24,6 +24,15 @@ pub(crate) enum Stack {
     Smpp34,
 }
 
+impl Stack {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NpmSmpp => "npm-smpp",
+            Self::Smpp34 => "smpp34",
+        }
+    }
+}
+
 /// The message centre in a process of its own.
 pub(crate) struct ForeignSmsc {
     pub(crate) address: SocketAddr,
@@ -130,7 +139,7 @@ impl ForeignSmsc {
             }
         };
         let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join(format!("{stack:?}.log"));
+        let log = directory.path().join(format!("{}.log", stack.name()));
         let (process, input, output) = Process::start_piped(&mut command, log);
         let (tell, events) = mpsc::unbounded_channel();
         std::thread::spawn(move || {

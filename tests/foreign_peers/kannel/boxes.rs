@@ -34,8 +34,8 @@ pub(super) struct Boxes {
     http: reqwest::Client,
     told: mpsc::UnboundedReceiver<Told>,
     receiver: AbortHandle,
+    bearerbox: Option<Process>,
     _smsbox: Process,
-    _bearerbox: Process,
     _directory: tempfile::TempDir,
 }
 
@@ -88,10 +88,16 @@ impl Boxes {
             http,
             told,
             receiver,
+            bearerbox: Some(bearerbox_process),
             _smsbox: smsbox_process,
-            _bearerbox: bearerbox_process,
             _directory: directory,
         }
+    }
+
+    /// Asks bearerbox to end, which unbinds.
+    pub(super) fn end(mut self) {
+        let bearerbox = self.bearerbox.take().expect("it runs");
+        tokio::task::block_in_place(|| bearerbox.end());
     }
 
     /// Hands a command packet to smsbox as binary message of class 2 to a card, and wants a receipt.

@@ -8,6 +8,8 @@ mod platform;
 use airwrite::applet::{Message, Poll, PollWhat, WriteStatus};
 use airwrite::link::BindKind;
 use airwrite::ota::Rsc;
+use airwrite::pcap::Capture;
+use airwrite::smpp::{Body, Sm};
 
 use boxes::Boxes;
 use operator::Operator;
@@ -19,16 +21,16 @@ use crate::until;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kannel: tests/foreign/run installs it"]
 async fn kannel_writes_a_card_over_a_transceiver() {
-    a_card_is_written(BindKind::Trx, 1).await;
+    a_card_is_written(BindKind::Trx, 1, "kannel-trx").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kannel: tests/foreign/run installs it"]
 async fn kannel_writes_a_card_over_a_pair() {
-    a_card_is_written(BindKind::TxRx, 2).await;
+    a_card_is_written(BindKind::TxRx, 2, "kannel-tx_rx").await;
 }
 
-async fn a_card_is_written(bind: BindKind, connections: usize) {
+async fn a_card_is_written(bind: BindKind, connections: usize, name: &str) {
     let operator = Operator::start("").await;
     let mut kannel = Boxes::start(operator.line.address, bind).await;
 
@@ -68,6 +70,17 @@ async fn a_card_is_written(bind: BindKind, connections: usize) {
     assert_eq!((totals.submits, totals.refused, totals.delivered), (1, 0, 1));
     assert_eq!((totals.mo_acknowledged, totals.mo_repeated, totals.mo_dropped), (4, 0, 0));
     assert_eq!((operator.line.taken(), operator.line.most_open()), (connections, connections));
+
+    kannel.end();
+    let capture = operator.captured(name).await;
+    let [sm] = <[_; 1]>::try_from(submitted(&capture)).expect("one submit_sm");
+    assert_eq!((sm.protocol_id, sm.data_coding.0), (0x7F, 0xF6));
+    assert_eq!(
+        (sm.esm_class.0, sm.esm_class.udhi()),
+        (0x43, true),
+        "UDHI, and store and forward spelled out"
+    );
+    assert!(sm.user_data().starts_with(&[0x02, 0x70, 0x00]));
 }
 
 /// The operator takes nothing at first. Kannel would then wait 15 s; that the line breaks makes it try again at once.
@@ -97,6 +110,11 @@ async fn kannel_is_throttled_and_loses_the_line() {
             delivered += 1;
         }
     }
+}
+
+fn submitted(capture: &Capture) -> Vec<&Sm> {
+    let pdus = capture.dialogues.iter().flat_map(|dialogue| &dialogue.pdus);
+    pdus.filter_map(|seen| if let Body::SubmitSm(sm) = &seen.pdu.body { Some(sm) } else { None }).collect()
 }
 
 /// What Kannel calls the receipt of a message that has reached the terminal.

@@ -6,19 +6,26 @@ use airwrite::cli::sample::{Target, device_imei, sample};
 use airwrite::identity::{Eid, Imei};
 use airwrite::link::TcpConnector;
 use airwrite::ota::KeySet;
+use airwrite::pcap::{Capture, Recorder};
 use airwrite::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, Latencies, OperatorConfig, Preset, SimConfig, SimHandle,
     SmscTotals,
 };
 use airwrite::world::{SystemClock, SystemRng};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::boxes::{PASSWORD, SYSTEM_ID};
 use crate::line::Line;
 
+/// The file in which the line is recorded.
+const CAPTURE: &str = "kannel.pcapng";
+
 pub(super) struct Operator {
     pub(super) sim: SimHandle,
     pub(super) line: Line,
+    recorder: Recorder,
+    directory: TempDir,
     pub(super) keys: KeySet,
     pub(super) eid: Eid,
     pub(super) imei: Imei,
@@ -56,8 +63,18 @@ impl Operator {
         let (clock, rng) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let sim = sim::start(config, &[spec], clock, rng, Some(listener));
         sim.provision(target.imsi, target.msisdn).await.unwrap();
-        let line = Line::to(sim.address().unwrap(), Arc::new(TcpConnector)).await;
-        Self { sim, line, keys, eid, imei, preset, target }
+        let directory = tempfile::tempdir().unwrap();
+        let recorder =
+            Recorder::to_file(&directory.path().join(CAPTURE), Arc::new(SystemClock)).await.unwrap();
+        let connector = recorder.connector(Arc::new(TcpConnector));
+        let line = Line::to(sim.address().unwrap(), Arc::new(connector)).await;
+        Self { sim, line, recorder, directory, keys, eid, imei, preset, target }
+    }
+
+    /// What has gone over the line so far.
+    pub(super) async fn captured(&self, name: &str) -> Capture {
+        self.recorder.flush().await;
+        crate::captured(&self.directory.path().join(CAPTURE), name)
     }
 
     pub(super) async fn totals(&self) -> SmscTotals {
