@@ -41,7 +41,7 @@ impl Platform {
             system_id = "{SYSTEM_ID}"
             password = "{PASSWORD}"
             source = {{ digits = "10690", ton = 3, npi = 0 }}
-            enquire_link_ms = 500
+            enquire_link_ms = 1000
             reconnect_first_ms = 50
             capture = {{ directory = "captures" }}
             {keys}

@@ -103,7 +103,6 @@ struct Network<'a> {
     smsc: &'a mut ForeignSmsc,
     sends: Bound,
     receives: Bound,
-    accepted: u32,
 }
 
 impl<'a> Network<'a> {
@@ -118,7 +117,7 @@ impl<'a> Network<'a> {
         let (receives, sends) = if first.receives { (first, second) } else { (second, first) };
         assert!(receives.receives);
         assert_eq!(sends.receives, bind == "trx");
-        Self { smsc, sends, receives, accepted: 0 }
+        Self { smsc, sends, receives }
     }
 
     async fn submission(&mut self) -> Submission {
@@ -129,9 +128,8 @@ impl<'a> Network<'a> {
 
     /// Takes the message; gives its id.
     fn accept(&mut self, submission: &Submission) -> String {
-        self.accepted += 1;
         // Longer than a number, as some message centres have it.
-        let message_id = format!("5e551045-0000-4000-8000-{:012x}", self.accepted);
+        let message_id = format!("5e551045-0000-4000-8000-{:012x}", submission.reference);
         self.smsc.accept(submission, &message_id);
         message_id
     }

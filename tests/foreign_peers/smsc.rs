@@ -66,7 +66,8 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Submission {
     pub(crate) session: Value,
-    reference: u64,
+    /// Counts the PDUs that wait, or have waited, for an answer.
+    pub(crate) reference: u64,
     #[serde(flatten)]
     pub(crate) sm: ForeignSm,
 }
