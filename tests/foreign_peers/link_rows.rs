@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use airwrite::link::{
-    self, BindKind, Delivery, Link, LinkConfig, LinkState, SourceConfig, SubmitOutcome, TcpConnector,
-    UnknownReason,
+    self, BindKind, Delivery, Link, LinkConfig, LinkState, SubmitOutcome, TcpConnector, UnknownReason,
 };
-use airwrite::smpp::{CommandStatus, MessageState, RegisteredDelivery, Sm, receipt};
+use airwrite::smpp::{Address, CommandStatus, MessageState, RegisteredDelivery, ShortMessage, Sm, receipt};
 use airwrite::world::SystemRng;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -38,7 +37,7 @@ async fn a_transceiver_carries_every_octet_both_ways(stack: Stack) {
     let bound = smsc.accept_bind().await;
     ours.until(LinkState::Bound).await;
     for first in [0, 100, 200] {
-        let sm = ours.sm(&octets(first));
+        let sm = sm(&octets(first));
         let link = ours.link.clone();
         let submitted = tokio::spawn({
             let sm = sm.clone();
@@ -76,7 +75,7 @@ async fn a_transmitter_and_a_receiver_share_the_work(stack: Stack) {
     assert_eq!((receiver.receives, transmitter.receives), (true, false));
     ours.until(LinkState::Bound).await;
     for first in [0, 100] {
-        let (link, sm) = (ours.link.clone(), ours.sm(&octets(first)));
+        let (link, sm) = (ours.link.clone(), sm(&octets(first)));
         let mut mo = ForeignSm::from(&sm);
         std::mem::swap(&mut mo.source, &mut mo.destination);
         let submitted = tokio::spawn(async move { submit(&link, sm).await });
@@ -202,7 +201,7 @@ async fn an_answer_that_comes_too_late_is_counted_and_costs_nothing(stack: Stack
         config.enquire_link_ms = 100;
     });
     smsc.accept_bind().await;
-    let outcome = submit(&ours.link, ours.sm(&octets(0))).await;
+    let outcome = submit(&ours.link, sm(&octets(0))).await;
     assert_eq!(outcome, SubmitOutcome::Unknown(UnknownReason::TimedOut));
     let late = smsc.submission().await;
     smsc.accept(&late, "late");
@@ -221,6 +220,15 @@ const NUMBER: &str = "861064131000001";
 /// 140 octets of user data with an OTA header; what follows it counts up.
 fn octets(first: u8) -> Vec<u8> {
     [0x02, 0x70, 0x00].into_iter().chain((0..137).map(|more: u8| first.wrapping_add(more))).collect()
+}
+
+/// A message to a card that asks for a receipt.
+pub(crate) fn sm(tp_ud: &[u8]) -> Sm {
+    let source = Address { ton: 3, npi: 0, digits: SHORT_CODE.parse().unwrap() };
+    let destination = Address::international(NUMBER).unwrap();
+    let tp_ud = ShortMessage::try_from(Bytes::copy_from_slice(tp_ud)).unwrap();
+    let sm = Sm::submit_ota(source, destination, tp_ud);
+    Sm { registered_delivery: RegisteredDelivery::FINAL, ..sm }
 }
 
 pub(crate) async fn submit(link: &Link, sm: Sm) -> SubmitOutcome {
@@ -250,7 +258,6 @@ impl Ours {
             address: address.to_string(),
             system_id: "airwrite".into(),
             password: "secret".into(),
-            source: SourceConfig { digits: SHORT_CODE.into(), ton: 3, npi: 0 },
             reconnect_first_ms: 20,
             reconnect_max_ms: 100,
             ..LinkConfig::default()
@@ -261,12 +268,6 @@ impl Ours {
         let link =
             link::start(config, Arc::new(TcpConnector), Arc::new(SystemRng), inbound, &shutdown).unwrap();
         Self { link, deliveries, _shutdown: shutdown.drop_guard() }
-    }
-
-    /// A message to a card that asks for a receipt.
-    pub(crate) fn sm(&self, tp_ud: &[u8]) -> Sm {
-        let tp_ud = Bytes::copy_from_slice(tp_ud);
-        self.link.dialect().ota_sm(NUMBER, tp_ud, 300, RegisteredDelivery::FINAL).unwrap()
     }
 
     pub(crate) async fn until(&self, state: LinkState) {
@@ -305,7 +306,7 @@ impl Messages {
         for number in 0..count {
             let mut tp_ud = octets(0);
             tp_ud[3..11].copy_from_slice(&(number as u64).to_be_bytes());
-            tasks.spawn(until_taken(ours.link.clone(), ours.sm(&tp_ud)));
+            tasks.spawn(until_taken(ours.link.clone(), sm(&tp_ud)));
         }
         Self { tasks, ends: Ends::default() }
     }

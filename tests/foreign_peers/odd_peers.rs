@@ -8,7 +8,7 @@ use airwrite::link::{LinkState, SubmitOutcome, UnknownReason};
 use airwrite::smpp::CommandStatus;
 use serde_json::json;
 
-use crate::link_rows::{Messages, Ours, submit};
+use crate::link_rows::{Messages, Ours, sm, submit};
 use crate::smsc::{ForeignSmsc, Stack};
 
 /// The bind is asked anew on a connection of its own.
@@ -53,7 +53,7 @@ async fn npm_smpp_falls_silent() {
         config.enquire_link_ms = 50;
     });
     let silent = smsc.accept_bind().await;
-    let outcome = submit(&ours.link, ours.sm(&[0x02, 0x70, 0x00])).await;
+    let outcome = submit(&ours.link, sm(&[0x02, 0x70, 0x00])).await;
     assert_eq!(outcome, SubmitOutcome::Unknown(UnknownReason::TimedOut));
     assert_eq!(smsc.submission().await.session, silent.session);
     smsc.next("enquire_link").await;
