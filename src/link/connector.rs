@@ -22,12 +22,17 @@ pub trait Connector: Send + Sync + 'static {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
 
     /// The same, with the socket addresses of the connection where it has such.
-    fn connect_from<'a>(
-        &'a self,
-        address: &'a str,
-    ) -> BoxFuture<'a, io::Result<(Box<dyn Transport>, Option<Ends>)>> {
-        Box::pin(async move { Ok((self.connect(address).await?, None)) })
+    fn connect_with_ends<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connected>> {
+        Box::pin(async move { Ok(Connected { transport: self.connect(address).await?, ends: None }) })
     }
+}
+
+/// A connection, and where it goes.
+pub struct Connected {
+    /// The connection.
+    pub transport: Box<dyn Transport>,
+    /// Its socket addresses, where it has such.
+    pub ends: Option<Ends>,
 }
 
 /// The socket addresses of a connection.
@@ -45,18 +50,15 @@ pub struct TcpConnector;
 
 impl Connector for TcpConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
-        Box::pin(async move { Ok(self.connect_from(address).await?.0) })
+        Box::pin(async move { Ok(self.connect_with_ends(address).await?.transport) })
     }
 
-    fn connect_from<'a>(
-        &'a self,
-        address: &'a str,
-    ) -> BoxFuture<'a, io::Result<(Box<dyn Transport>, Option<Ends>)>> {
+    fn connect_with_ends<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Connected>> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            let ends = Ends { own: stream.local_addr()?, peer: stream.peer_addr()? };
-            Ok((Box::new(stream) as Box<dyn Transport>, Some(ends)))
+            let ends = Some(Ends { own: stream.local_addr()?, peer: stream.peer_addr()? });
+            Ok(Connected { transport: Box::new(stream), ends })
         })
     }
 }

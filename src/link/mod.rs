@@ -17,7 +17,7 @@ mod task;
 
 pub use answer::{Answer, Delivery};
 pub use config::{BindKind, CaptureConfig, InboundFull, LinkConfig, LinkConfigError, SourceConfig};
-pub use connector::{BoxFuture, Connector, Ends, TcpConnector, Transport};
+pub use connector::{BoxFuture, Connected, Connector, Ends, TcpConnector, Transport};
 pub use dialect::{Dialect, OtaSmError};
 pub use handle::{Link, LinkClosed, LinkState, Slot, SubmitOutcome, UnknownReason, start};
 pub use metrics::{Metrics, Timing};

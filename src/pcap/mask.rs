@@ -5,7 +5,8 @@ use crate::smpp::{CommandId, frame::HEADER_OCTETS};
 /// What stands for an octet that is not shown.
 const MASK: u8 = b'*';
 
-/// A command_length above this is none: the stream is not SMPP, or has lost its boundaries.
+/// A command_length above this is none: the stream is not SMPP, or has lost its boundaries. It is also the most that has
+/// to be held of a PDU that is not complete.
 const LENGTH_MAX: u32 = 1024 * 1024;
 
 /// Follows the PDUs of one direction and masks the password of every bind and outbind, octet by octet, so that lengths

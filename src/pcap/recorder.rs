@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Side;
 use super::tap::Recorded;
 use super::writer::{Target, Writer};
-use crate::link::{BoxFuture, CaptureConfig, Connector, Ends, Transport};
+use crate::link::{BoxFuture, CaptureConfig, Connected, Connector, Ends, Transport};
 use crate::world::Clock;
 
 /// Reads and writes that wait for the writer; what comes beyond them is not recorded.
@@ -164,11 +164,13 @@ impl Recorder {
     /// Notes what has happened, unless too much waits already.
     pub(super) fn note(&self, connection: &Arc<Connection>, what: What) {
         let Shared { name, queue, account, clock, .. } = &*self.shared;
-        let event = Event { connection: Arc::clone(connection), time_ns: clock.now_ns(), what };
+        let missing = account.take_untold();
+        let event = Event { connection: Arc::clone(connection), time_ns: clock.now_ns(), missing, what };
         let octets = event.octets();
         let queued = account.queued.fetch_add(octets, Ordering::Relaxed);
         if queued + octets > QUEUE_OCTETS || queue.try_send(Job::Write(event)).is_err() {
             account.queued.fetch_sub(octets, Ordering::Relaxed);
+            account.untell(missing);
             account.lose(name, 1, "the disk is too slow");
         }
     }
@@ -190,7 +192,7 @@ impl fmt::Debug for RecordingConnector {
 impl Connector for RecordingConnector {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let (transport, ends) = self.inner.connect_from(address).await?;
+            let Connected { transport, ends } = self.inner.connect_with_ends(address).await?;
             let number = self.recorder.next_connection();
             let mut comment = format!("connection to {address}");
             let addresses = ends.map_or_else(
@@ -243,6 +245,8 @@ pub(super) enum Job {
 pub(super) struct Event {
     pub(super) connection: Arc<Connection>,
     pub(super) time_ns: u64,
+    /// How many events right before it are missing.
+    pub(super) missing: u64,
     pub(super) what: What,
 }
 
@@ -279,7 +283,7 @@ pub(super) struct Account {
     pub(super) queued: AtomicUsize,
     /// Events that the capture has not seen, ever.
     lost: AtomicU64,
-    /// Those of them that the capture has not told yet.
+    /// Those of them that no event tells of yet.
     untold: AtomicU64,
     logged: AtomicBool,
 }

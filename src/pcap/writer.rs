@@ -189,33 +189,40 @@ impl Writer {
     fn add(&mut self, event: &Event) {
         self.account.queued.fetch_sub(event.octets(), Ordering::Relaxed);
         let connection = &event.connection;
-        let mut packets = Vec::new();
-        let mut comments = Vec::new();
+        let mut options = Vec::new();
         if matches!(event.what, What::Opened) {
             // Those that only this map knows are over.
             self.connections.retain(|_, open| Arc::strong_count(&open.connection) > 1);
-            comments.extend(connection.comment.clone());
+            options.extend(
+                connection.comment.clone().map(|comment| EnhancedPacketOption::Comment(comment.into())),
+            );
         }
+        if event.missing > 0 {
+            let missing = event.missing;
+            let comment =
+                format!("{missing} reads or writes before this packet are missing from the capture");
+            options.extend([
+                EnhancedPacketOption::Comment(comment.into()),
+                EnhancedPacketOption::DropCount(missing),
+            ]);
+            self.told += missing;
+        }
+        self.events += 1;
         let open = self.connections.entry(connection.number).or_insert_with(|| Open {
             connection: Arc::clone(connection),
             conversation: Conversation::new(connection.addresses, connection.number),
         });
+        let mut packets = Vec::new();
         match &event.what {
             What::Opened => open.conversation.open(&mut packets),
             What::Said { from, offset, octets } => {
-                open.conversation.say(&mut packets, *from, *offset, octets)
+                open.conversation.say(&mut packets, *from, *offset, octets);
             }
             What::Ended { from, offset, reset } => {
-                open.conversation.end(&mut packets, *from, *offset, *reset)
+                open.conversation.end(&mut packets, *from, *offset, *reset);
             }
         }
-        self.events += 1;
-        let mut options: Vec<_> =
-            comments.into_iter().map(|comment| EnhancedPacketOption::Comment(comment.into())).collect();
         for octets in packets {
-            if options.is_empty() {
-                options = self.missing();
-            }
             let block = EnhancedPacketBlock {
                 interface_id: 0,
                 timestamp: Duration::from_nanos(event.time_ns),
@@ -226,17 +233,6 @@ impl Writer {
             // A vector takes what it is given, and the interface is there.
             let _ = self.blocks.write_pcapng_block(block);
         }
-    }
-
-    /// What the capture says where something is missing before a packet.
-    fn missing(&mut self) -> Vec<EnhancedPacketOption<'static>> {
-        let events = self.account.take_untold();
-        if events == 0 {
-            return Vec::new();
-        }
-        self.told += events;
-        let comment = format!("{events} reads or writes before this packet are missing from the capture");
-        vec![EnhancedPacketOption::Comment(comment.into()), EnhancedPacketOption::DropCount(events)]
     }
 
     /// Whether the next packet belongs into another file.

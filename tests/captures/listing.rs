@@ -44,12 +44,38 @@ fn fields(body: &Body) -> String {
             let range = of("address_range", bind.address_range.to_string());
             let password = bind.password.as_bytes().escape_ascii();
             let tlvs = tlvs(&bind.tlvs);
-            format!("system_id {} password {password}{kind}{range}{tlvs}", bind.system_id)
+            let version = bind.interface_version.0;
+            format!(
+                "system_id {} password {password}{kind} version {version:02X}{range}{tlvs}",
+                bind.system_id
+            )
         }
         Body::BindResp(resp) => format!("system_id {}{}", resp.system_id, tlvs(&resp.tlvs)),
         Body::SubmitSm(sm) | Body::DeliverSm(sm) => message(sm),
-        Body::SubmitSmResp(resp) if resp.message_id.is_empty() => tlvs(&resp.tlvs),
-        Body::SubmitSmResp(resp) => format!("message_id {}{}", resp.message_id, tlvs(&resp.tlvs)),
+        Body::Outbind(outbind) => {
+            format!("system_id {} password {}", outbind.system_id, outbind.password.as_bytes().escape_ascii())
+        }
+        Body::DataSm(sm) => format!(
+            "{} to {} esm_class {:02X} data_coding {:02X} registered_delivery {:02X}{}",
+            sm.source.digits,
+            sm.destination.digits,
+            sm.esm_class.0,
+            sm.data_coding.0,
+            sm.registered_delivery.0,
+            tlvs(&sm.tlvs)
+        ),
+        Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) | Body::DataSmResp(resp) => {
+            let id = if resp.message_id.is_empty() {
+                String::new()
+            } else {
+                format!("message_id {}", resp.message_id)
+            };
+            format!("{id}{}", tlvs(&resp.tlvs))
+        }
+        Body::QuerySm(query) => format!("message_id {} from {}", query.message_id, query.source.digits),
+        Body::QuerySmResp(resp) => format!("message_id {} state {}", resp.message_id, resp.message_state.0),
+        Body::CancelSm(cancel) => format!("message_id {} from {}", cancel.message_id, cancel.source.digits),
+        Body::AlertNotification(alert) => format!("source {}{}", alert.source.digits, tlvs(&alert.tlvs)),
         Body::Malformed(_, error) => format!("malformed: {error}"),
         _ => String::new(),
     }

@@ -127,8 +127,11 @@ impl<'a> Replay<'a> {
             }
             Event::Ended { end: End::Answered(_), .. } => self.ended += 1,
             Event::Closed(_) if unbinds => {}
-            Event::Notification(_) | Event::Refused { .. } => {}
-            event => panic!("{}: {event:?}", self.name),
+            Event::Ended { .. } | Event::Closed(_) | Event::Late(_) | Event::Unexpected(_) => {
+                panic!("{}: packet {} gives {event:?}", self.name, seen.packet)
+            }
+            // What a caller may leave alone.
+            _ => {}
         }
     }
 }

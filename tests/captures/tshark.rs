@@ -99,12 +99,13 @@ fn ours(seen: &DialoguePdu) -> Vec<(String, String)> {
         Body::Bind(bind) => {
             fields.push(("system_id", bind.system_id.to_string()));
             fields.push(("password", String::from_utf8_lossy(bind.password.as_bytes()).into_owned()));
+            fields.push(("interface_version", bind.interface_version.0.to_string()));
         }
         Body::BindResp(resp) if !resp.system_id.is_empty() => {
             fields.push(("system_id", resp.system_id.to_string()));
         }
         Body::SubmitSm(sm) | Body::DeliverSm(sm) => message(&mut fields, sm),
-        Body::SubmitSmResp(resp) if !resp.message_id.is_empty() => {
+        Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) if !resp.message_id.is_empty() => {
             fields.push(("message_id", resp.message_id.to_string()));
         }
         _ => {}
@@ -143,7 +144,8 @@ fn tlvs(body: &Body) -> Option<&Tlvs> {
         Body::Bind(bind) => Some(&bind.tlvs),
         Body::BindResp(resp) => Some(&resp.tlvs),
         Body::SubmitSm(sm) | Body::DeliverSm(sm) => Some(&sm.tlvs),
-        Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) => Some(&resp.tlvs),
+        Body::DataSm(sm) => Some(&sm.tlvs),
+        Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) | Body::DataSmResp(resp) => Some(&resp.tlvs),
         _ => None,
     }
 }
