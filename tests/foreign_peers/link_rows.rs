@@ -8,7 +8,9 @@ use std::time::Duration;
 use airwrite::link::{
     self, BindKind, Delivery, Link, LinkConfig, LinkState, SubmitOutcome, TcpConnector, UnknownReason,
 };
-use airwrite::smpp::{Address, CommandStatus, MessageState, RegisteredDelivery, ShortMessage, Sm, receipt};
+use airwrite::smpp::{
+    Address, CommandStatus, MessageState, RegisteredDelivery, ShortMessage, Sm, receipt, time,
+};
 use airwrite::world::SystemRng;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -101,8 +103,9 @@ async fn a_transmitter_and_a_receiver_share_the_work(stack: Stack) {
 
 /// Neither stack writes a body into an answer that refuses.
 async fn what_is_refused_for_a_while_arrives_in_the_end(stack: Stack) {
-    const MESSAGES: usize = 30;
-    const REFUSED: usize = 20;
+    const MESSAGES: usize = 15;
+    // A whole window, before the link can know better.
+    const REFUSED: usize = 10;
     let mut smsc = ForeignSmsc::start(stack).await;
     let ours = Ours::start(&smsc, |_| {});
     smsc.accept_bind().await;
@@ -228,7 +231,7 @@ pub(crate) fn sm(tp_ud: &[u8]) -> Sm {
     let destination = Address::international(NUMBER).unwrap();
     let tp_ud = ShortMessage::try_from(Bytes::copy_from_slice(tp_ud)).unwrap();
     let sm = Sm::submit_ota(source, destination, tp_ud);
-    Sm { registered_delivery: RegisteredDelivery::FINAL, ..sm }
+    Sm { registered_delivery: RegisteredDelivery::FINAL, validity_period: time::relative(300), ..sm }
 }
 
 pub(crate) async fn submit(link: &Link, sm: Sm) -> SubmitOutcome {
