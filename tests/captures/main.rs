@@ -11,23 +11,27 @@ mod replay;
 mod tshark;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use airwrite::pcap::{self, Capture};
 
 /// The captures in `pcaps/`, by name.
 fn captures() -> Vec<(String, Capture)> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pcaps");
-    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> =
-        files.filter(|path| path.extension().is_some_and(|end| end == "pcapng")).collect();
-    files.sort();
-    assert!(!files.is_empty());
     let named = |path: PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         (name, pcap::read(&fs::read(path).unwrap()).unwrap())
     };
-    files.into_iter().map(named).collect()
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps")).into_iter().map(named).collect()
+}
+
+/// The captures in a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "pcapng")).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{}", directory.display());
+    files
 }
 
 /// A PDU as octets.

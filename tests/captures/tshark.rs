@@ -1,15 +1,17 @@
-//! What tshark (Wireshark on the command line) makes of the captures in `pcaps/`, against what we make of them. Runs where
-//! `AIRWRITE_TSHARK` names the program: `AIRWRITE_TSHARK=tshark cargo test --test captures tshark -- --nocapture`.
+//! What tshark (Wireshark on the command line) makes of the captures in `pcaps/`, and in the directory that
+//! `AIRWRITE_CAPTURES` names, against what we make of them. Runs where `AIRWRITE_TSHARK` names the program:
+//! `AIRWRITE_TSHARK=tshark cargo test --test captures tshark -- --nocapture`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use airwrite::pcap::DialoguePdu;
+use airwrite::pcap::{self, DialoguePdu};
 use airwrite::smpp::{Address, Body, Sm, Tlvs};
 use serde_json::Value;
 
-use crate::captures;
+use crate::files;
 
 #[test]
 fn tshark_reads_every_capture_as_we_do() {
@@ -19,11 +21,14 @@ fn tshark_reads_every_capture_as_we_do() {
         );
         return;
     };
-    for (name, capture) in captures() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps").join(format!("{name}.pcapng"));
+    let pcaps = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
+    let others = std::env::var_os("AIRWRITE_CAPTURES").map(PathBuf::from);
+    for path in [Some(pcaps), others].iter().flatten().flat_map(|directory| files(directory)) {
+        let name = path.file_stem().unwrap().display();
+        let capture = pcap::read(&fs::read(&path).unwrap()).unwrap();
         let output = Command::new(&tshark)
             .args(["-T", "json", "--no-duplicate-keys", "-Y", "smpp", "-r"])
-            .arg(path)
+            .arg(&path)
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}", tshark.display()));
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));

@@ -3,6 +3,7 @@
 
 mod platform;
 mod smsc;
+#[path = "../common/terminal.rs"]
 mod terminal;
 
 use std::time::Duration;
