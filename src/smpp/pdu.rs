@@ -82,33 +82,37 @@ impl Pdu {
         Self { status, sequence, body }
     }
 
-    /// Appends the PDU to `out`.
-    ///
-    /// A bind or submit_sm response with an error status and nothing to say goes without a body, as the
-    /// specification asks (§4.4.2).
+    /// Appends the PDU to `out`; see [`Body::encode`].
     pub fn encode(&self, out: &mut BytesMut) {
-        let header =
-            Header { command_id: self.body.command_id(), status: self.status, sequence: self.sequence };
-        let failed = !self.status.is_ok();
-        frame::put(out, header, |out| match &self.body {
-            Body::Bind(bind) => bind.put(out),
-            Body::BindResp(resp) if failed && resp.is_empty() => {}
-            Body::BindResp(resp) => resp.put(out),
-            Body::SubmitSm(sm) | Body::DeliverSm(sm) => sm.put(out),
-            Body::SubmitSmResp(resp) if failed && resp.is_empty() => {}
-            Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) => resp.put(out),
-            Body::AlertNotification(alert) => alert.put(out),
-            Body::Unknown(raw) | Body::Malformed(raw, _) => out.put_slice(&raw.octets),
-            Body::Unbind
-            | Body::UnbindResp
-            | Body::EnquireLink
-            | Body::EnquireLinkResp
-            | Body::GenericNack => {}
-        });
+        self.body.encode(self.status, self.sequence, out);
     }
 }
 
 impl Body {
+    /// Appends a PDU with this body to `out`.
+    ///
+    /// A bind or submit_sm response with an error status and nothing to say goes without a body, as the
+    /// specification asks (§4.4.2).
+    pub fn encode(&self, status: CommandStatus, sequence: u32, out: &mut BytesMut) {
+        let header = Header { command_id: self.command_id(), status, sequence };
+        let failed = !status.is_ok();
+        frame::put(out, header, |out| match self {
+            Self::Bind(bind) => bind.put(out),
+            Self::BindResp(resp) if failed && resp.is_empty() => {}
+            Self::BindResp(resp) => resp.put(out),
+            Self::SubmitSm(sm) | Self::DeliverSm(sm) => sm.put(out),
+            Self::SubmitSmResp(resp) if failed && resp.is_empty() => {}
+            Self::SubmitSmResp(resp) | Self::DeliverSmResp(resp) => resp.put(out),
+            Self::AlertNotification(alert) => alert.put(out),
+            Self::Unknown(raw) | Self::Malformed(raw, _) => out.put_slice(&raw.octets),
+            Self::Unbind
+            | Self::UnbindResp
+            | Self::EnquireLink
+            | Self::EnquireLinkResp
+            | Self::GenericNack => {}
+        });
+    }
+
     /// The command id that belongs to this body.
     #[must_use]
     pub const fn command_id(&self) -> CommandId {
