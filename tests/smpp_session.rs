@@ -405,7 +405,7 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Expect)> {
         ),
         (
             "known request not served",
-            raw(0x103, 0, 77, b""),
+            raw(0x103, 0, 77, b"\0\0\0\0\0\0\0\0\0\0"),
             Expect::Answer(CommandId::DATA_SM_RESP, CommandStatus::ESME_RINVCMDID),
         ),
         ("alert_notification", raw(0x102, 0, 77, b"\0\0\0\0\0\0"), Expect::Event),

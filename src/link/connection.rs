@@ -348,9 +348,12 @@ impl<'a> Connection<'a> {
                 }
                 Event::Full(_) => count(&metrics.inbound_full),
                 Event::Notification(Pdu { body: Body::AlertNotification(alert), .. }) => {
-                    if alert.is_available() {
+                    // An address too long for a number is of no card.
+                    if alert.is_available()
+                        && let Ok(source) = alert.source.try_into()
+                    {
                         // Nobody may listen, and whoever is behind has missed a hint.
-                        let _ = shared.alerts.send(alert.source);
+                        let _ = shared.alerts.send(source);
                     }
                 }
                 Event::Notification(pdu) => {

@@ -1,18 +1,18 @@
-//! alert_notification (§4.12): a recipient that was out of reach can be reached again. It has no response.
+//! alert_notification (SMPP 3.4 §4.12, SMPP 5.0 §4.1.3): a recipient that was out of reach can be reached again. It has no response.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::bind::put_c_octet_string;
+use super::address::{AddressFields, LongAddress};
 use super::reader::Reader;
-use super::{Address, DecodeError, Field, Tlvs, tag};
+use super::{Address, DecodeError, MsAvailabilityStatus, Tlvs, tag};
 
 /// alert_notification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AlertNotification {
-    /// Who can be reached again. The specification allows longer addresses than [`Address`] holds; no number is one.
-    pub source: Address,
+    /// Who can be reached again.
+    pub source: LongAddress,
     /// Who had asked to be told.
-    pub esme: Address,
+    pub esme: LongAddress,
     /// Optional parameters.
     pub tlvs: Tlvs,
 }
@@ -21,31 +21,22 @@ impl AlertNotification {
     /// Whether the recipient can be reached: ms_availability_status (§5.3.2.30) says so, or is not there.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        matches!(self.tlvs.find(tag::MS_AVAILABILITY_STATUS), None | Some([0]))
+        self.tlvs.find(tag::MS_AVAILABILITY_STATUS).is_none()
+            || self.tlvs.ms_availability_status() == Some(MsAvailabilityStatus::AVAILABLE)
     }
 
-    pub(super) fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
         Ok(Self {
-            source: Address {
-                ton: reader.octet(Field::SourceAddrTon)?,
-                npi: reader.octet(Field::SourceAddrNpi)?,
-                digits: reader.c_octet_string(Field::SourceAddr)?,
-            },
-            esme: Address {
-                ton: reader.octet(Field::EsmeAddrTon)?,
-                npi: reader.octet(Field::EsmeAddrNpi)?,
-                digits: reader.c_octet_string(Field::EsmeAddr)?,
-            },
-            tlvs: Tlvs::decode(reader.into_rest())?,
+            source: Address::read(&mut reader, AddressFields::SOURCE)?,
+            esme: Address::read(&mut reader, AddressFields::ESME)?,
+            tlvs: Tlvs::read(reader, octets)?,
         })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        for address in [&self.source, &self.esme] {
-            out.put_u8(address.ton);
-            out.put_u8(address.npi);
-            put_c_octet_string(out, &address.digits);
-        }
+        self.source.put(out);
+        self.esme.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 }

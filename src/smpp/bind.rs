@@ -1,11 +1,11 @@
-//! bind_transmitter, bind_receiver, bind_transceiver and their responses (§4.1).
+//! bind_transmitter, bind_receiver, bind_transceiver, their responses, and outbind (SMPP 3.4 §4.1, SMPP 5.0 §4.1.1).
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::reader::Reader;
-use super::{COctetString, COctetStringError, CommandId, DecodeError, Field, Tlvs};
+use super::{COctetString, COctetStringError, CommandId, DecodeError, Field, Tlvs, Version};
 
 /// system_id: 15 octets in the specification; longer ones are in use.
 pub type SystemId = COctetString<32>;
@@ -82,8 +82,8 @@ pub struct Bind {
     pub password: Password,
     /// Kind of system: 12 octets in the specification.
     pub system_type: COctetString<32>,
-    /// The SMPP version: 34 for 3.4.
-    pub interface_version: u8,
+    /// The SMPP version the ESME speaks.
+    pub interface_version: Version,
     /// TON of the address range.
     pub addr_ton: u8,
     /// NPI of the address range.
@@ -95,9 +95,6 @@ pub struct Bind {
 }
 
 impl Bind {
-    /// interface_version of SMPP 3.4.
-    pub const VERSION_3_4: u8 = 0x34;
-
     /// A 3.4 bind without address range.
     #[must_use]
     pub fn new(mode: BindMode, system_id: SystemId, password: Password) -> Self {
@@ -106,7 +103,7 @@ impl Bind {
             system_id,
             password,
             system_type: COctetString::EMPTY,
-            interface_version: Self::VERSION_3_4,
+            interface_version: Version::V3_4,
             addr_ton: 0,
             addr_npi: 0,
             address_range: COctetString::EMPTY,
@@ -114,28 +111,27 @@ impl Bind {
         }
     }
 
-    pub(super) fn decode(mode: BindMode, mut reader: Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(mode: BindMode, octets: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
         Ok(Self {
             mode,
             system_id: reader.c_octet_string(Field::SystemId)?,
             password: Password(reader.c_octet_string(Field::Password)?),
             system_type: reader.c_octet_string(Field::SystemType)?,
-            interface_version: reader.octet(Field::InterfaceVersion)?,
+            interface_version: Version(reader.octet(Field::InterfaceVersion)?),
             addr_ton: reader.octet(Field::AddrTon)?,
             addr_npi: reader.octet(Field::AddrNpi)?,
             address_range: reader.c_octet_string(Field::AddressRange)?,
-            tlvs: Tlvs::decode(reader.into_rest())?,
+            tlvs: Tlvs::read(reader, octets)?,
         })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        put_c_octet_string(out, &self.system_id);
-        put_c_octet_string(out, &self.password.0);
-        put_c_octet_string(out, &self.system_type);
-        out.put_u8(self.interface_version);
-        out.put_u8(self.addr_ton);
-        out.put_u8(self.addr_npi);
-        put_c_octet_string(out, &self.address_range);
+        self.system_id.put(out);
+        self.password.0.put(out);
+        self.system_type.put(out);
+        out.put_slice(&[self.interface_version.0, self.addr_ton, self.addr_npi]);
+        self.address_range.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 }
@@ -152,19 +148,20 @@ pub struct BindResp {
 }
 
 impl BindResp {
-    pub(super) fn decode(mode: BindMode, mut reader: Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(mode: BindMode, octets: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
         if reader.is_empty() {
             return Ok(Self { mode, system_id: SystemId::EMPTY, tlvs: Tlvs::default() });
         }
         Ok(Self {
             mode,
             system_id: reader.c_octet_string(Field::SystemId)?,
-            tlvs: Tlvs::decode(reader.into_rest())?,
+            tlvs: Tlvs::read(reader, octets)?,
         })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        put_c_octet_string(out, &self.system_id);
+        self.system_id.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 
@@ -173,7 +170,30 @@ impl BindResp {
     }
 }
 
-pub(super) fn put_c_octet_string<const N: usize>(out: &mut BytesMut, text: &COctetString<N>) {
-    out.put_slice(text.as_bytes());
-    out.put_u8(0);
+/// The body of outbind: an SMSC asks an ESME it has connected to for a bind_receiver (SMPP 3.4 §4.1.7).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outbind {
+    /// Who asks.
+    pub system_id: SystemId,
+    /// The secret shared with the ESME.
+    pub password: Password,
+    /// Optional parameters: none in the specification.
+    pub tlvs: Tlvs,
+}
+
+impl Outbind {
+    pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
+        Ok(Self {
+            system_id: reader.c_octet_string(Field::SystemId)?,
+            password: Password(reader.c_octet_string(Field::Password)?),
+            tlvs: Tlvs::read(reader, octets)?,
+        })
+    }
+
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        self.system_id.put(out);
+        self.password.0.put(out);
+        out.put_slice(self.tlvs.as_bytes());
+    }
 }

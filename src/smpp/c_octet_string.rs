@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::{BufMut, BytesMut};
+
 /// A C-Octet String of at most `N` octets (at most 255), its terminating NUL not counted.
 ///
 /// The octets are kept as they came (peers send Latin-1 where the specification says ASCII) and inline, so
@@ -43,11 +45,37 @@ impl<const N: usize> COctetString<N> {
         if text.contains(&0) {
             return Err(COctetStringError::Nul);
         }
-        let error = COctetStringError::TooLong { max: N, found: text.len() };
-        let length = u8::try_from(text.len()).map_err(|_| error)?;
+        let max = N.min(usize::from(u8::MAX));
+        if text.len() > max {
+            return Err(COctetStringError::TooLong { max, found: text.len() });
+        }
+        Ok(Self::of_checked(text))
+    }
+
+    /// The text of octets known to hold no NUL and to fit.
+    pub(super) fn of_checked(text: &[u8]) -> Self {
+        debug_assert!(text.len() <= N && !text.contains(&0));
         let mut octets = [0; N];
-        octets.get_mut(..text.len()).ok_or(error)?.copy_from_slice(text);
-        Ok(Self { length, octets })
+        let length = match octets.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text);
+                text.len()
+            }
+            None => 0,
+        };
+        Self { length: u8::try_from(length).unwrap_or_default(), octets }
+    }
+
+    /// The same text where more fits.
+    pub(super) fn widen<const M: usize>(&self) -> COctetString<M> {
+        const { assert!(N <= M) };
+        COctetString::of_checked(self.as_bytes())
+    }
+
+    /// Appends the octets and the NUL.
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        out.put_slice(self.as_bytes());
+        out.put_u8(0);
     }
 
     /// The octets, NUL not included.

@@ -1,4 +1,4 @@
-//! Command ids (§5.1.2.1).
+//! Command ids (SMPP 3.4 §5.1.2.1, SMPP 5.0 §4.7.5).
 
 use std::fmt;
 
@@ -81,6 +81,18 @@ commands! {
     DATA_SM = 0x0000_0103, "data_sm";
     /// data_sm_resp.
     DATA_SM_RESP = 0x8000_0103, "data_sm_resp";
+    /// broadcast_sm (SMPP 5.0).
+    BROADCAST_SM = 0x0000_0111, "broadcast_sm";
+    /// broadcast_sm_resp (SMPP 5.0).
+    BROADCAST_SM_RESP = 0x8000_0111, "broadcast_sm_resp";
+    /// query_broadcast_sm (SMPP 5.0).
+    QUERY_BROADCAST_SM = 0x0000_0112, "query_broadcast_sm";
+    /// query_broadcast_sm_resp (SMPP 5.0).
+    QUERY_BROADCAST_SM_RESP = 0x8000_0112, "query_broadcast_sm_resp";
+    /// cancel_broadcast_sm (SMPP 5.0).
+    CANCEL_BROADCAST_SM = 0x0000_0113, "cancel_broadcast_sm";
+    /// cancel_broadcast_sm_resp (SMPP 5.0).
+    CANCEL_BROADCAST_SM_RESP = 0x8000_0113, "cancel_broadcast_sm_resp";
 }
 
 impl CommandId {
@@ -128,6 +140,8 @@ mod tests {
     fn every_request_knows_its_own_response() {
         assert_eq!(CommandId::DELIVER_SM.response(), CommandId::DELIVER_SM_RESP);
         assert_eq!(CommandId::DATA_SM.response(), CommandId::DATA_SM_RESP);
+        assert_eq!(CommandId::CANCEL_BROADCAST_SM.response(), CommandId::CANCEL_BROADCAST_SM_RESP);
+        assert_eq!(CommandId::OUTBIND.response(), CommandId::GENERIC_NACK);
         assert_eq!(CommandId::ALERT_NOTIFICATION.response(), CommandId::GENERIC_NACK);
         assert_eq!(CommandId(0x0001_0203).response(), CommandId::GENERIC_NACK);
         assert_eq!(CommandId(0).response(), CommandId::GENERIC_NACK);

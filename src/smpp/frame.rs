@@ -1,4 +1,6 @@
-//! From a stream of octets to PDUs with a header and an undecoded body (§3.2).
+//! From a stream of octets to PDUs with a header and an undecoded body (SMPP 3.4 §3.2).
+
+use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -21,13 +23,20 @@ pub struct Header {
     pub sequence: u32,
 }
 
-/// One PDU cut from the stream, its body not looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One PDU cut from the stream, its body not looked at. `Debug` shows only how long that is: a bind carries a
+/// password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The header.
     pub header: Header,
     /// Everything behind the header.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} with {} octets", self.header, self.body.len())
+    }
 }
 
 /// A command_length after which no frame boundary is known: the stream cannot be read on.

@@ -1,8 +1,6 @@
 //! Reading the fields of a body, and what can be wrong with them.
 
-use bytes::{Buf, Bytes};
-
-use super::{COctetString, CommandStatus};
+use super::{COctetString, CommandStatus, tlv};
 
 /// A mandatory field of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +35,14 @@ pub enum Field {
     SmLength,
     ShortMessage,
     MessageId,
+    NumberOfDests,
+    DestFlag,
+    DlName,
+    NoUnsuccess,
+    ErrorStatusCode,
+    FinalDate,
+    MessageState,
+    ErrorCode,
 }
 
 impl Field {
@@ -73,6 +79,14 @@ impl Field {
             Self::SmLength => "sm_length",
             Self::ShortMessage => "short_message",
             Self::MessageId => "message_id",
+            Self::NumberOfDests => "number_of_dests",
+            Self::DestFlag => "dest_flag",
+            Self::DlName => "dl_name",
+            Self::NoUnsuccess => "no_unsuccess",
+            Self::ErrorStatusCode => "error_status_code",
+            Self::FinalDate => "final_date",
+            Self::MessageState => "message_state",
+            Self::ErrorCode => "error_code",
         }
     }
 
@@ -89,6 +103,8 @@ impl Field {
             Self::ValidityPeriod => CommandStatus::ESME_RINVEXPIRY,
             Self::MessageId => CommandStatus::ESME_RINVMSGID,
             Self::ShortMessage => CommandStatus::ESME_RINVMSGLEN,
+            Self::DestFlag => CommandStatus::ESME_RINVDESTFLAG,
+            Self::DlName => CommandStatus::ESME_RINVDLNAME,
             _ => CommandStatus::ESME_RINVCMDLEN,
         }
     }
@@ -127,6 +143,12 @@ pub enum DecodeError {
         /// Octets left after it.
         left: usize,
     },
+    /// A dest_flag that is neither 1 (SME address) nor 2 (distribution list).
+    #[error("dest_flag: 1 or 2 expected, found {found}")]
+    DestFlag {
+        /// What the peer sent.
+        found: u8,
+    },
     /// The length of a TLV runs past the end of the body.
     #[error("TLV {tag:#06X}: its length is {length}, the body has {left} octets left")]
     Tlv {
@@ -147,58 +169,116 @@ impl DecodeError {
             Self::Missing { .. } => CommandStatus::ESME_RINVCMDLEN,
             Self::Unterminated { field } | Self::TooLong { field, .. } => field.status(),
             Self::ShortMessage { .. } => CommandStatus::ESME_RINVMSGLEN,
+            Self::DestFlag { .. } => CommandStatus::ESME_RINVDESTFLAG,
             Self::Tlv { .. } => CommandStatus::ESME_RINVOPTPARSTREAM,
         }
     }
 }
 
 /// The rest of a body, taken from the front field by field.
-pub(super) struct Reader {
-    rest: Bytes,
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
 }
 
-impl Reader {
-    pub(super) const fn new(body: Bytes) -> Self {
+impl<'a> Reader<'a> {
+    pub(super) const fn new(body: &'a [u8]) -> Self {
         Self { rest: body }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    #[inline]
     pub(super) fn octet(&mut self, field: Field) -> Result<u8, DecodeError> {
-        self.rest.try_get_u8().map_err(|_| DecodeError::Missing { field })
+        self.octets(field).map(|[octet]| octet)
+    }
+
+    #[inline]
+    pub(super) fn octets<const N: usize>(&mut self, field: Field) -> Result<[u8; N], DecodeError> {
+        let (octets, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Missing { field })?;
+        self.rest = rest;
+        Ok(*octets)
+    }
+
+    /// A C-Octet String of at most `max` octets, its NUL taken but neither counted nor returned.
+    #[inline]
+    pub(super) fn text(&mut self, field: Field, max: usize) -> Result<&'a [u8], DecodeError> {
+        match find_nul(self.rest) {
+            Some(found) if found <= max => {
+                let (text, rest) = self.rest.split_at_checked(found).unwrap_or_default();
+                self.rest = rest.get(1..).unwrap_or_default();
+                Ok(text)
+            }
+            Some(found) => Err(DecodeError::TooLong { field, max, found }),
+            None if self.rest.is_empty() => Err(DecodeError::Missing { field }),
+            None => Err(DecodeError::Unterminated { field }),
+        }
     }
 
     pub(super) fn c_octet_string<const N: usize>(
         &mut self,
         field: Field,
     ) -> Result<COctetString<N>, DecodeError> {
-        if self.rest.is_empty() {
-            return Err(DecodeError::Missing { field });
-        }
-        let found =
-            self.rest.iter().position(|octet| *octet == 0).ok_or(DecodeError::Unterminated { field })?;
-        let too_long = DecodeError::TooLong { field, max: N, found };
-        let text = self.rest.get(..found).ok_or(too_long)?;
-        let text = COctetString::new(text).map_err(|_| too_long)?;
-        self.rest.advance(found + 1);
-        Ok(text)
+        self.text(field, N).map(COctetString::of_checked)
     }
 
-    /// User data: shares the frame's memory, unless there are none.
-    pub(super) fn short_message(&mut self) -> Result<Bytes, DecodeError> {
+    /// sm_length and as many octets of user data.
+    #[inline]
+    pub(super) fn short_message(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.octet(Field::SmLength)?;
         let left = self.rest.len();
-        match usize::from(length) {
-            0 => Ok(Bytes::new()),
-            wanted if wanted <= left => Ok(self.rest.split_to(wanted)),
-            _ => Err(DecodeError::ShortMessage { length, left }),
-        }
+        let (user_data, rest) = self
+            .rest
+            .split_at_checked(usize::from(length))
+            .ok_or(DecodeError::ShortMessage { length, left })?;
+        self.rest = rest;
+        Ok(user_data)
     }
 
-    /// Everything not read yet; holds the frame's memory only if there is something.
-    pub(super) fn into_rest(self) -> Bytes {
-        if self.rest.is_empty() { Bytes::new() } else { self.rest }
+    /// Everything not read yet: optional parameters.
+    #[inline]
+    pub(super) fn tlvs(self) -> Result<&'a [u8], DecodeError> {
+        tlv::check(self.rest)?;
+        Ok(self.rest)
+    }
+}
+
+/// Where the first NUL stands. Eight octets at a time: most fields end within the first.
+#[inline]
+fn find_nul(octets: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = octets.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest of these bits is exact; those above may be set by its borrow.
+        let nul = word.wrapping_sub(LOW) & !word & HIGH;
+        if nul != 0 {
+            return Some(index * 8 + nul.trailing_zeros() as usize / 8);
+        }
+    }
+    tail.iter().position(|octet| *octet == 0).map(|at| words.len() * 8 + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_nul_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for at in 0..length {
+                let mut octets = vec![1; length];
+                octets[at] = 0;
+                assert_eq!(find_nul(&octets), Some(at), "{at} of {length}");
+                octets[at..].fill(0);
+                assert_eq!(find_nul(&octets), Some(at), "{at} of {length}, more behind");
+                octets.fill(0x80);
+                assert_eq!(find_nul(&octets), None);
+            }
+        }
+        assert_eq!(find_nul(&[]), None);
+        assert_eq!(find_nul(&[1, 1, 0, 1, 1, 1, 1, 1]), Some(2));
     }
 }

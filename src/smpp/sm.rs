@@ -1,35 +1,16 @@
-//! submit_sm, deliver_sm and their responses (§4.4, §4.6): both pairs share one body layout.
+//! submit_sm, deliver_sm and their responses (SMPP 3.4 §4.4, §4.6; SMPP 5.0 §4.2.1, §4.3.1): both pairs share one
+//! body layout.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::bind::put_c_octet_string;
+use super::address::{AddressFields, AddressView};
 use super::reader::Reader;
-use super::{COctetString, DataCoding, DecodeError, EsmClass, Field, RegisteredDelivery, Tlvs, tag};
+use super::tlv;
+use super::{Address, COctetString, DataCoding, DecodeError, EsmClass, Field, RegisteredDelivery, Tlv, Tlvs};
 
 /// The SMSC's id of a message: 64 octets in the specification; longer ones are seen live. Its form
 /// (decimal, hexadecimal, UUID, constant, empty) is the SMSC's affair.
 pub type MessageId = COctetString<127>;
-
-/// An address as SMPP writes it (§5.2.5 to §5.2.9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Address {
-    /// Type of number: 0 unknown, 1 international, 2 national, 3 network specific, 5 alphanumeric.
-    pub ton: u8,
-    /// Numbering plan: 0 unknown, 1 ISDN (E.164).
-    pub npi: u8,
-    /// At most 20 octets, as the peer wrote them; usually decimal digits.
-    pub digits: COctetString<20>,
-}
-
-impl Address {
-    /// An international E.164 number: `digits` without `+`.
-    ///
-    /// # Errors
-    /// More than 20 octets, or a NUL.
-    pub fn international(digits: &str) -> Result<Self, super::COctetStringError> {
-        Ok(Self { ton: 1, npi: 1, digits: digits.parse()? })
-    }
-}
 
 /// The short_message field: at most 255 octets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +29,17 @@ impl ShortMessage {
     #[must_use]
     pub const fn as_bytes(&self) -> &Bytes {
         &self.0
+    }
+
+    /// Takes sm_length and the user data from `reader` of the body `octets`.
+    pub(super) fn read(reader: &mut Reader<'_>, octets: &Bytes) -> Result<Self, DecodeError> {
+        reader.short_message().map(|user_data| Self(octets.slice_ref(user_data)))
+    }
+
+    /// Appends sm_length and the user data.
+    pub(super) fn put(&self, out: &mut BytesMut) {
+        out.put_u8(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
+        out.put_slice(&self.0);
     }
 }
 
@@ -117,62 +109,149 @@ impl Sm {
     #[must_use]
     pub fn user_data(&self) -> Bytes {
         if self.short_message.0.is_empty() {
-            self.tlvs.find_bytes(tag::MESSAGE_PAYLOAD).unwrap_or_default()
+            self.tlvs.message_payload().unwrap_or_default()
         } else {
             self.short_message.0.clone()
         }
     }
 
-    pub(super) fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
-        Ok(Self {
-            service_type: reader.c_octet_string(Field::ServiceType)?,
-            source: Address {
-                ton: reader.octet(Field::SourceAddrTon)?,
-                npi: reader.octet(Field::SourceAddrNpi)?,
-                digits: reader.c_octet_string(Field::SourceAddr)?,
-            },
-            destination: Address {
-                ton: reader.octet(Field::DestAddrTon)?,
-                npi: reader.octet(Field::DestAddrNpi)?,
-                digits: reader.c_octet_string(Field::DestinationAddr)?,
-            },
-            esm_class: EsmClass(reader.octet(Field::EsmClass)?),
-            protocol_id: reader.octet(Field::ProtocolId)?,
-            priority_flag: reader.octet(Field::PriorityFlag)?,
-            schedule_delivery_time: reader.c_octet_string(Field::ScheduleDeliveryTime)?,
-            validity_period: reader.c_octet_string(Field::ValidityPeriod)?,
-            registered_delivery: RegisteredDelivery(reader.octet(Field::RegisteredDelivery)?),
-            replace_if_present_flag: reader.octet(Field::ReplaceIfPresentFlag)?,
-            data_coding: DataCoding(reader.octet(Field::DataCoding)?),
-            sm_default_msg_id: reader.octet(Field::SmDefaultMsgId)?,
-            short_message: ShortMessage(reader.short_message()?),
-            tlvs: Tlvs::decode(reader.into_rest())?,
-        })
+    /// Decodes a body without allocating: user data and TLVs share its memory, the other fields are copied.
+    pub(super) fn decode(mut body: Bytes) -> Result<Self, (DecodeError, Bytes)> {
+        let view = match SmView::decode(&body) {
+            Ok(view) => view,
+            Err(error) => return Err((error, body)),
+        };
+        let (user_data, tlvs) = (view.short_message.len(), view.tlvs.len());
+        let mut sm = view.without_user_data();
+        // Both stand at the end of the body; what is empty holds no memory.
+        let end = body.len() - tlvs;
+        if tlvs > 0 {
+            sm.tlvs = Tlvs::of_checked(body.split_off(end));
+        }
+        if user_data > 0 {
+            body.truncate(end);
+            body.advance(end - user_data);
+            sm.short_message = ShortMessage(body);
+        }
+        Ok(sm)
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        put_c_octet_string(out, &self.service_type);
-        for address in [&self.source, &self.destination] {
-            out.put_u8(address.ton);
-            out.put_u8(address.npi);
-            put_c_octet_string(out, &address.digits);
-        }
-        out.put_u8(self.esm_class.0);
-        out.put_u8(self.protocol_id);
-        out.put_u8(self.priority_flag);
-        put_c_octet_string(out, &self.schedule_delivery_time);
-        put_c_octet_string(out, &self.validity_period);
-        out.put_u8(self.registered_delivery.0);
-        out.put_u8(self.replace_if_present_flag);
-        out.put_u8(self.data_coding.0);
-        out.put_u8(self.sm_default_msg_id);
-        out.put_u8(u8::try_from(self.short_message.0.len()).unwrap_or(u8::MAX));
-        out.put_slice(&self.short_message.0);
+        self.service_type.put(out);
+        self.source.put(out);
+        self.destination.put(out);
+        out.put_slice(&[self.esm_class.0, self.protocol_id, self.priority_flag]);
+        self.schedule_delivery_time.put(out);
+        self.validity_period.put(out);
+        out.put_slice(&[
+            self.registered_delivery.0,
+            self.replace_if_present_flag,
+            self.data_coding.0,
+            self.sm_default_msg_id,
+        ]);
+        self.short_message.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 }
 
-/// The body of submit_sm_resp and of deliver_sm_resp. An error response may have none: then it is empty.
+/// A short message within the octets of its PDU: every mandatory field read and checked, nothing copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SmView<'a> {
+    /// See [`Sm::service_type`].
+    pub service_type: &'a [u8],
+    /// See [`Sm::source`].
+    pub source: AddressView<'a>,
+    /// See [`Sm::destination`].
+    pub destination: AddressView<'a>,
+    /// See [`Sm::esm_class`].
+    pub esm_class: EsmClass,
+    /// See [`Sm::protocol_id`].
+    pub protocol_id: u8,
+    /// See [`Sm::priority_flag`].
+    pub priority_flag: u8,
+    /// See [`Sm::schedule_delivery_time`].
+    pub schedule_delivery_time: &'a [u8],
+    /// See [`Sm::validity_period`].
+    pub validity_period: &'a [u8],
+    /// See [`Sm::registered_delivery`].
+    pub registered_delivery: RegisteredDelivery,
+    /// See [`Sm::replace_if_present_flag`].
+    pub replace_if_present_flag: u8,
+    /// See [`Sm::data_coding`].
+    pub data_coding: DataCoding,
+    /// See [`Sm::sm_default_msg_id`].
+    pub sm_default_msg_id: u8,
+    /// See [`Sm::short_message`].
+    pub short_message: &'a [u8],
+    tlvs: &'a [u8],
+}
+
+impl<'a> SmView<'a> {
+    /// Reads the body (what follows the header) of a submit_sm or deliver_sm.
+    ///
+    /// # Errors
+    /// As in [`Body::Malformed`](super::Body::Malformed).
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body);
+        let service_type = reader.text(Field::ServiceType, 5)?;
+        let source = AddressView::read(&mut reader, AddressFields::SOURCE)?;
+        let destination = AddressView::read(&mut reader, AddressFields::DESTINATION)?;
+        let esm_class = EsmClass(reader.octet(Field::EsmClass)?);
+        let protocol_id = reader.octet(Field::ProtocolId)?;
+        let priority_flag = reader.octet(Field::PriorityFlag)?;
+        let schedule_delivery_time = reader.text(Field::ScheduleDeliveryTime, 16)?;
+        let validity_period = reader.text(Field::ValidityPeriod, 16)?;
+        let registered_delivery = RegisteredDelivery(reader.octet(Field::RegisteredDelivery)?);
+        let replace_if_present_flag = reader.octet(Field::ReplaceIfPresentFlag)?;
+        let data_coding = DataCoding(reader.octet(Field::DataCoding)?);
+        let sm_default_msg_id = reader.octet(Field::SmDefaultMsgId)?;
+        let short_message = reader.short_message()?;
+        Ok(Self {
+            service_type,
+            source,
+            destination,
+            esm_class,
+            protocol_id,
+            priority_flag,
+            schedule_delivery_time,
+            validity_period,
+            registered_delivery,
+            replace_if_present_flag,
+            data_coding,
+            sm_default_msg_id,
+            short_message,
+            tlvs: reader.tlvs()?,
+        })
+    }
+
+    /// The optional parameters in their order on the wire.
+    pub fn tlvs(&self) -> impl Iterator<Item = Tlv<'a>> {
+        tlv::iter(self.tlvs)
+    }
+
+    /// Copies the fields of bounded length.
+    fn without_user_data(&self) -> Sm {
+        Sm {
+            service_type: COctetString::of_checked(self.service_type),
+            source: self.source.to_address(),
+            destination: self.destination.to_address(),
+            esm_class: self.esm_class,
+            protocol_id: self.protocol_id,
+            priority_flag: self.priority_flag,
+            schedule_delivery_time: COctetString::of_checked(self.schedule_delivery_time),
+            validity_period: COctetString::of_checked(self.validity_period),
+            registered_delivery: self.registered_delivery,
+            replace_if_present_flag: self.replace_if_present_flag,
+            data_coding: self.data_coding,
+            sm_default_msg_id: self.sm_default_msg_id,
+            short_message: ShortMessage::default(),
+            tlvs: Tlvs::default(),
+        }
+    }
+}
+
+/// The body of a response that names a message: of submit_sm_resp, deliver_sm_resp, data_sm_resp, broadcast_sm_resp
+/// and query_broadcast_sm_resp. An error response may have none: then it is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SmResp {
     /// The SMSC's id of the message; unused (empty) in deliver_sm_resp.
@@ -182,18 +261,16 @@ pub struct SmResp {
 }
 
 impl SmResp {
-    pub(super) fn decode(mut reader: Reader) -> Result<Self, DecodeError> {
+    pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
         if reader.is_empty() {
             return Ok(Self::default());
         }
-        Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
-            tlvs: Tlvs::decode(reader.into_rest())?,
-        })
+        Ok(Self { message_id: reader.c_octet_string(Field::MessageId)?, tlvs: Tlvs::read(reader, octets)? })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        put_c_octet_string(out, &self.message_id);
+        self.message_id.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 
@@ -205,6 +282,7 @@ impl SmResp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smpp::tag;
 
     #[test]
     fn ota_profile_is_what_operators_route_to_the_card() {

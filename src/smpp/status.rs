@@ -1,4 +1,4 @@
-//! Command status (§5.1.3).
+//! Command status (SMPP 3.4 §5.1.3, SMPP 5.0 §4.7.6).
 
 use std::fmt;
 
@@ -120,6 +120,44 @@ statuses! {
     ESME_RDELIVERYFAILURE = 0x00FE;
     /// Unknown error.
     ESME_RUNKNOWNERR = 0x00FF;
+    /// The ESME may not use the service type (SMPP 5.0, like all that follow).
+    ESME_RSERTYPUNAUTH = 0x0100;
+    /// The ESME may not do this.
+    ESME_RPROHIBITED = 0x0101;
+    /// The service type is not available.
+    ESME_RSERTYPUNAVAIL = 0x0102;
+    /// The service type is denied.
+    ESME_RSERTYPDENIED = 0x0103;
+    /// The data coding scheme is invalid.
+    ESME_RINVDCS = 0x0104;
+    /// The subunit of the source address is invalid.
+    ESME_RINVSRCADDRSUBUNIT = 0x0105;
+    /// The subunit of the destination address is invalid.
+    ESME_RINVDSTADDRSUBUNIT = 0x0106;
+    /// broadcast_frequency_interval is invalid.
+    ESME_RINVBCASTFREQINT = 0x0107;
+    /// The alias name of the broadcast area is invalid.
+    ESME_RINVBCASTALIAS_NAME = 0x0108;
+    /// The format of the broadcast area is invalid.
+    ESME_RINVBCASTAREAFMT = 0x0109;
+    /// The number of broadcast areas is invalid.
+    ESME_RINVNUMBCAST_AREAS = 0x010A;
+    /// broadcast_content_type is invalid.
+    ESME_RINVBCASTCNTTYPE = 0x010B;
+    /// broadcast_message_class is invalid.
+    ESME_RINVBCASTMSGCLASS = 0x010C;
+    /// broadcast_sm failed.
+    ESME_RBCASTFAIL = 0x010D;
+    /// query_broadcast_sm failed.
+    ESME_RBCASTQUERYFAIL = 0x010E;
+    /// cancel_broadcast_sm failed.
+    ESME_RBCASTCANCELFAIL = 0x010F;
+    /// broadcast_rep_num is invalid.
+    ESME_RINVBCAST_REP = 0x0110;
+    /// broadcast_service_group is invalid.
+    ESME_RINVBCASTSRVGRP = 0x0111;
+    /// broadcast_channel_indicator is invalid.
+    ESME_RINVBCASTCHANIND = 0x0112;
 }
 
 impl CommandStatus {
@@ -152,6 +190,7 @@ mod tests {
     #[test]
     fn shows_names_and_keeps_foreign_values() {
         assert_eq!(CommandStatus(0x58).to_string(), "ESME_RTHROTTLED");
+        assert_eq!(CommandStatus(0x104).to_string(), "ESME_RINVDCS");
         assert_eq!(CommandStatus(0x0400).to_string(), "status 0x00000400");
         assert!(CommandStatus(0).is_ok() && !CommandStatus(8).is_ok());
     }

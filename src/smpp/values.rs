@@ -2,6 +2,19 @@
 
 use std::fmt;
 
+/// interface_version (SMPP 3.4 §5.2.4, SMPP 5.0 §4.7.13): major and minor version in a half-octet each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u8);
+
+impl Version {
+    /// SMPP 3.3, and whatever is older: no optional parameters.
+    pub const V3_3: Self = Self(0x33);
+    /// SMPP 3.4.
+    pub const V3_4: Self = Self(0x34);
+    /// SMPP 5.0.
+    pub const V5_0: Self = Self(0x50);
+}
+
 /// esm_class (§5.2.12): messaging mode, message type and features in one octet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EsmClass(pub u8);
@@ -125,11 +138,13 @@ impl RegisteredDelivery {
     }
 }
 
-/// message_state (§5.2.28): how far the SMSC got with a message.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// message_state (SMPP 3.4 §5.2.28, SMPP 5.0 §4.7.15): how far the SMSC got with a message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageState(pub u8);
 
 impl MessageState {
+    /// Not yet due (SMPP 5.0).
+    pub const SCHEDULED: Self = Self(0);
     /// On its way.
     pub const ENROUTE: Self = Self(1);
     /// Acknowledged by the terminal.
@@ -146,11 +161,14 @@ impl MessageState {
     pub const UNKNOWN: Self = Self(7);
     /// Rejected by the network or the terminal.
     pub const REJECTED: Self = Self(8);
+    /// Passed over: one of a series whose time had gone (SMPP 5.0).
+    pub const SKIPPED: Self = Self(9);
 
     /// The state a receipt's text names (appendix B): its first letters decide, whatever their case.
     #[must_use]
     pub fn from_text(text: &[u8]) -> Option<Self> {
-        const STATES: [(&[u8], MessageState); 8] = [
+        const STATES: [(&[u8], MessageState); 10] = [
+            (b"SCHED", MessageState::SCHEDULED),
             (b"ENROUTE", MessageState::ENROUTE),
             (b"DELIV", MessageState::DELIVERED),
             (b"EXPIR", MessageState::EXPIRED),
@@ -159,16 +177,18 @@ impl MessageState {
             (b"ACCEP", MessageState::ACCEPTED),
             (b"UNKN", MessageState::UNKNOWN),
             (b"REJEC", MessageState::REJECTED),
+            (b"SKIPP", MessageState::SKIPPED),
         ];
         STATES.into_iter().find_map(|(name, state)| {
             text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)).then_some(state)
         })
     }
 
-    /// The seven letters that stand for the state in a receipt's text; `UNKNOWN` for values without a name.
+    /// The letters that stand for the state in a receipt's text; `UNKNOWN` for values without a name.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Self::SCHEDULED => "SCHEDULED",
             Self::ENROUTE => "ENROUTE",
             Self::DELIVERED => "DELIVRD",
             Self::EXPIRED => "EXPIRED",
@@ -176,6 +196,7 @@ impl MessageState {
             Self::UNDELIVERABLE => "UNDELIV",
             Self::ACCEPTED => "ACCEPTD",
             Self::REJECTED => "REJECTD",
+            Self::SKIPPED => "SKIPPED",
             _ => "UNKNOWN",
         }
     }
@@ -197,7 +218,7 @@ macro_rules! hexadecimal_debug {
     };
 }
 
-hexadecimal_debug!(EsmClass, DataCoding, RegisteredDelivery);
+hexadecimal_debug!(Version, EsmClass, DataCoding, RegisteredDelivery);
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +249,7 @@ mod tests {
 
     #[test]
     fn message_states_survive_their_text() {
-        for state in (1..=8).map(MessageState) {
+        for state in (0..=9).map(MessageState) {
             assert_eq!(MessageState::from_text(state.text().as_bytes()), Some(state));
         }
         assert_eq!(MessageState::from_text(b"delivered"), Some(MessageState::DELIVERED));

@@ -218,8 +218,10 @@ impl Play {
             }
             Does::Alert => {
                 let source = Address::international(self.card.preset.msisdn.as_str()).unwrap();
-                let body =
-                    Body::AlertNotification(AlertNotification { source, ..AlertNotification::default() });
+                let body = Body::AlertNotification(AlertNotification {
+                    source: source.into(),
+                    ..AlertNotification::default()
+                });
                 let mut octets = BytesMut::new();
                 Pdu { status: CommandStatus::ESME_ROK, sequence: 78, body }.encode(&mut octets);
                 self.smsc.as_mut().unwrap().send_octets(&octets).await;

@@ -1,30 +1,14 @@
-//! Optional parameters: tag, length, value (§3.2.4).
+//! Optional parameters: tag, length, value (SMPP 3.4 §3.2.4, SMPP 5.0 §4.8).
+
+pub mod tag;
+mod values;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::DecodeError;
+use super::reader::Reader;
 
-/// Tags of optional parameters (§5.3.2).
-pub mod tag {
-    /// The message id a receipt is about: C-Octet String.
-    pub const RECEIPTED_MESSAGE_ID: u16 = 0x001E;
-    /// Reference number of a concatenated message: 2 octets.
-    pub const SAR_MSG_REF_NUM: u16 = 0x020C;
-    /// Number of parts of a concatenated message: 1 octet.
-    pub const SAR_TOTAL_SEGMENTS: u16 = 0x020E;
-    /// Number of this part, from 1: 1 octet.
-    pub const SAR_SEGMENT_SEQNUM: u16 = 0x020F;
-    /// The SMPP version the SMSC speaks: 1 octet.
-    pub const SC_INTERFACE_VERSION: u16 = 0x0210;
-    /// Whether a recipient can be reached: 0 yes, 1 not allowed, 2 no: 1 octet.
-    pub const MS_AVAILABILITY_STATUS: u16 = 0x0422;
-    /// Network type and error code: 1 + 2 octets.
-    pub const NETWORK_ERROR_CODE: u16 = 0x0423;
-    /// User data in place of short_message.
-    pub const MESSAGE_PAYLOAD: u16 = 0x0424;
-    /// Final state of a message: 1 octet.
-    pub const MESSAGE_STATE: u16 = 0x0427;
-}
+pub use values::{CongestionState, DeliveryFailureReason, MsAvailabilityStatus, NetworkErrorCode, Segment};
 
 /// Octets of tag and length.
 const HEADER: usize = 4;
@@ -57,17 +41,15 @@ pub struct TlvTooLong {
 }
 
 impl Tlvs {
-    /// The optional part of a body.
-    pub(super) fn decode(octets: Bytes) -> Result<Self, DecodeError> {
-        let mut rest: &[u8] = &octets;
-        while !rest.is_empty() {
-            rest = match split_first(rest) {
-                Split::Tlv(_, rest) => rest,
-                Split::Stray => break,
-                Split::PastEnd { tag, length, left } => return Err(DecodeError::Tlv { tag, length, left }),
-            };
-        }
-        Ok(Self { octets })
+    /// Takes what `reader` has left of the body `octets`.
+    pub(super) fn read(reader: Reader<'_>, octets: &Bytes) -> Result<Self, DecodeError> {
+        Ok(Self::of_checked(octets.slice_ref(reader.tlvs()?)))
+    }
+
+    /// The optional part of a body: what [`check`] let pass.
+    pub(super) fn of_checked(octets: Bytes) -> Self {
+        debug_assert_eq!(check(&octets), Ok(()));
+        Self { octets }
     }
 
     /// The same parameters and one more behind them.
@@ -86,14 +68,7 @@ impl Tlvs {
 
     /// All parameters in their order on the wire.
     pub fn iter(&self) -> impl Iterator<Item = Tlv<'_>> {
-        let mut rest: &[u8] = &self.octets;
-        std::iter::from_fn(move || match split_first(rest) {
-            Split::Tlv(tlv, after) => {
-                rest = after;
-                Some(tlv)
-            }
-            Split::Stray | Split::PastEnd { .. } => None,
-        })
+        iter(&self.octets)
     }
 
     /// The value of the first parameter with this tag.
@@ -119,6 +94,31 @@ impl Tlvs {
     pub fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }
+}
+
+/// Whether every parameter ends within `octets`.
+pub(super) fn check(octets: &[u8]) -> Result<(), DecodeError> {
+    let mut rest = octets;
+    while !rest.is_empty() {
+        rest = match split_first(rest) {
+            Split::Tlv(_, rest) => rest,
+            Split::Stray => break,
+            Split::PastEnd { tag, length, left } => return Err(DecodeError::Tlv { tag, length, left }),
+        };
+    }
+    Ok(())
+}
+
+/// All parameters of the optional part of a body, up to the first that does not end within it.
+pub(super) fn iter(octets: &[u8]) -> impl Iterator<Item = Tlv<'_>> {
+    let mut rest = octets;
+    std::iter::from_fn(move || match split_first(rest) {
+        Split::Tlv(tlv, after) => {
+            rest = after;
+            Some(tlv)
+        }
+        Split::Stray | Split::PastEnd { .. } => None,
+    })
 }
 
 enum Split<'a> {
@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn keeps_order_unknown_tags_and_repeats() {
         let octets = Bytes::from_static(&[0x14, 0x01, 0, 1, 7, 0x04, 0x27, 0, 1, 2, 0x14, 0x01, 0, 0]);
-        let tlvs = Tlvs::decode(octets.clone()).unwrap();
+        check(&octets).unwrap();
+        let tlvs = Tlvs::of_checked(octets.clone());
         let seen: Vec<_> = tlvs.iter().map(|tlv| (tlv.tag, tlv.value.to_vec())).collect();
         assert_eq!(seen, [(0x1401, vec![7]), (0x0427, vec![2]), (0x1401, vec![])]);
         assert_eq!(tlvs.as_bytes(), octets);
@@ -161,12 +162,10 @@ mod tests {
 
     #[test]
     fn tells_stray_octets_from_a_value_past_the_end() {
-        let tlvs = Tlvs::decode(Bytes::from_static(&[0x04, 0x27, 0, 1, 2, 0xAA, 0xBB, 0xCC])).unwrap();
-        assert_eq!(tlvs.iter().count(), 1);
-        assert_eq!(
-            Tlvs::decode(Bytes::from_static(&[0x04, 0x24, 0, 9, 1, 2])),
-            Err(DecodeError::Tlv { tag: 0x0424, length: 9, left: 2 })
-        );
+        let stray = [0x04, 0x27, 0, 1, 2, 0xAA, 0xBB, 0xCC];
+        assert_eq!((check(&stray), iter(&stray).count()), (Ok(()), 1));
+        let past_end = DecodeError::Tlv { tag: 0x0424, length: 9, left: 2 };
+        assert_eq!(check(&[0x04, 0x24, 0, 9, 1, 2]), Err(past_end));
     }
 
     #[test]
