@@ -79,7 +79,9 @@ impl Bare {
                 unanswered.push(header.sequence);
             }
             if commit.is_none_or(|_| next_commit <= Instant::now()) {
-                unanswered.drain(..).for_each(|sequence| reference::put_deliver_sm_resp(&mut self.output, sequence));
+                unanswered
+                    .drain(..)
+                    .for_each(|sequence| reference::put_deliver_sm_resp(&mut self.output, sequence));
                 next_commit = Instant::now() + commit.unwrap_or_default();
                 self.stream.write_all_buf(&mut self.output).await?;
             }

@@ -52,7 +52,8 @@ impl Client {
                 let mut bare = Bare::bound(smsc).await.expect("a bind");
                 bare.submit(window, warm_up).await.expect("responses");
                 let writes = Arc::clone(&bare.stream.writes);
-                timed(count, Some(&writes), async { bare.submit(window, count).await.expect("responses") }).await
+                timed(count, Some(&writes), async { bare.submit(window, count).await.expect("responses") })
+                    .await
             }
             Self::Airwrite => {
                 let airwrite = Airwrite::start(smsc, window).await;
@@ -197,7 +198,8 @@ fn ota_octets() -> Vec<u8> {
 }
 
 fn ota_sm() -> Sm {
-    let frame: Frame = frame::next(&mut BytesMut::from(&ota_octets()[..]), 1024).expect("a PDU").expect("a whole one");
+    let frame: Frame =
+        frame::next(&mut BytesMut::from(&ota_octets()[..]), 1024).expect("a PDU").expect("a whole one");
     let Body::SubmitSm(sm) = Pdu::decode(frame).body else { panic!("a submit_sm") };
     sm
 }
@@ -281,6 +283,14 @@ async fn start_rusmppc(
     let (client, events) = rusmppc::ConnectionBuilder::new().connected(stream);
     let bind = rusmpp::pdus::BindTransceiver::default();
     client.bind_transceiver(bind).await.expect("a bind");
+    // It may leave a request in its buffer until something wakes it: without these pings, that is its own enquire_link
+    // half a minute later.
+    let pinged = client.clone();
+    tokio::spawn(async move {
+        while pinged.is_active() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
     (client, events, writes)
 }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::clients::Client;
 use crate::measure::{Sample, median};
-use crate::smsc::{self, Deliveries};
 use crate::reference;
+use crate::smsc::{self, Deliveries};
 
 /// How often every client has its turn; the first turn only finds out how many round trips a turn takes.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 
 /// About how long a turn is.
-const TURN: Duration = Duration::from_millis(120);
+const TURN: Duration = Duration::from_millis(100);
 
 /// How long the stub of a store takes for a commit.
 const COMMIT: Duration = Duration::from_millis(1);
@@ -54,13 +54,19 @@ fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> S
         .map(|_| rows.iter().zip(&counts).map(|(row, count)| measure(*row, *count)).collect())
         .collect();
     println!("\n{title}, window {window}");
-    println!("{:24} {:>9} {:>9} {:>14} {:>9} {:>11}", "", "ns", "of bare", "airwrite is", "cpu us", "writes/PDU");
+    println!(
+        "{:24} {:>9} {:>9} {:>14} {:>9} {:>11}",
+        "", "ns", "of bare", "airwrite is", "cpu us", "writes/PDU"
+    );
     let airwrite = rows.iter().position(|row| row.client == Client::Airwrite).unwrap_or(0);
     for (index, row) in rows.iter().enumerate() {
         let of = |value: fn(&Sample) -> f64| median(rounds.iter().map(|round| value(&round[index])));
         let ratio = |to: usize| median(rounds.iter().map(|round| round[to].ns() / round[index].ns()));
-        let name = row.commit.map_or_else(String::new, |commit| format!(", {} ms commits", commit.as_millis()));
-        let writes = rounds[0][index].writes_per_pdu().map(|_| of(|sample| sample.writes_per_pdu().unwrap_or(f64::NAN)));
+        let name =
+            row.commit.map_or_else(String::new, |commit| format!(", {} ms commits", commit.as_millis()));
+        let writes = rounds[0][index]
+            .writes_per_pdu()
+            .map(|_| of(|sample| sample.writes_per_pdu().unwrap_or(f64::NAN)));
         println!(
             "{:24} {:>9.0} {:>9.2} {:>12.2} x {:>9.2} {:>11}",
             format!("{}{name}", row.client.name()),

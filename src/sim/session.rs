@@ -16,7 +16,7 @@ use crate::sim::operator::{Input, Output};
 use crate::sim::shell::{EsmeAccount, Request, SimConfig};
 use crate::smpp::{
     Bind, CloseReason, CommandStatus, End, Event, MessageId, Role, Session, SessionConfig, SystemId,
-    UnansweredBind, Unanswered,
+    Unanswered, UnansweredBind,
 };
 
 /// submit_sm without an answer, above which nothing is read.

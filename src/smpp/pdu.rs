@@ -121,30 +121,6 @@ impl Pdu {
 }
 
 impl Body {
-    /// Appends a PDU with this body to `out`.
-    ///
-    /// A bind or submit_sm response with an error status and nothing to say goes without a body, as the
-    /// specification asks (§4.4.2).
-    pub fn encode(&self, status: CommandStatus, sequence: u32, out: &mut BytesMut) {
-        let header = Header { command_id: self.command_id(), status, sequence };
-        let failed = !status.is_ok();
-        frame::put(out, header, |out| match self {
-            Self::Bind(bind) => bind.put(out),
-            Self::BindResp(resp) if failed && resp.is_empty() => {}
-            Self::BindResp(resp) => resp.put(out),
-            Self::SubmitSm(sm) | Self::DeliverSm(sm) => sm.put(out),
-            Self::SubmitSmResp(resp) if failed && resp.is_empty() => {}
-            Self::SubmitSmResp(resp) | Self::DeliverSmResp(resp) => resp.put(out),
-            Self::AlertNotification(alert) => alert.put(out),
-            Self::Unknown(raw) | Self::Malformed(raw, _) => out.put_slice(&raw.octets),
-            Self::Unbind
-            | Self::UnbindResp
-            | Self::EnquireLink
-            | Self::EnquireLinkResp
-            | Self::GenericNack => {}
-        });
-    }
-
     /// The command id that belongs to this body.
     #[must_use]
     pub const fn command_id(&self) -> CommandId {

@@ -234,6 +234,7 @@ impl<T> Session<T> {
         let body = match sm.response {
             CommandId::SUBMIT_SM_RESP => Body::SubmitSmResp(resp),
             CommandId::DELIVER_SM_RESP => Body::DeliverSmResp(resp),
+            CommandId::DATA_SM_RESP => Body::DataSmResp(resp),
             // No short message: its response has no message_id of this kind.
             _ => return self.reject(now, sm, status),
         };
@@ -289,7 +290,9 @@ impl<T> Session<T> {
         self.expire(now);
         if self.enquire_deadline().is_some_and(|deadline| deadline <= now) {
             self.enquiring = true;
-            self.put_request(now, CommandId::ENQUIRE_LINK, What::EnquireLink, |header, out| put_empty(out, header));
+            self.put_request(now, CommandId::ENQUIRE_LINK, What::EnquireLink, |header, out| {
+                put_empty(out, header)
+            });
         }
     }
 
@@ -356,7 +359,8 @@ impl<T> Session<T> {
         let command_id = body.command_id();
         match body {
             Body::EnquireLink => {
-                self.output.put_urgent(|out| Body::EnquireLinkResp.encode(CommandStatus::ESME_ROK, sequence, out));
+                self.output
+                    .put_urgent(|out| Body::EnquireLinkResp.encode(CommandStatus::ESME_ROK, sequence, out));
             }
             Body::Unbind => {
                 self.put_empty(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);

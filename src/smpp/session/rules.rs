@@ -24,6 +24,9 @@ impl Role {
                     | CommandId::QUERY_SM
                     | CommandId::REPLACE_SM
                     | CommandId::CANCEL_SM
+                    | CommandId::BROADCAST_SM
+                    | CommandId::QUERY_BROADCAST_SM
+                    | CommandId::CANCEL_BROADCAST_SM
             ),
             Self::Smsc => matches!(
                 request,
