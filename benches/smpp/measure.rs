@@ -1,88 +1,86 @@
-//! Samples, medians, and a transport that counts its writes.
+//! Contenders measured in pairs with a reference.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// One measurement of one client.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
-    /// Round trips.
-    pub(crate) count: u32,
-    /// What they took.
-    pub(crate) took: Duration,
-    /// The time the client's thread ran for them.
-    pub(crate) cpu: Duration,
-    /// Writes to the socket, where they can be counted.
-    pub(crate) writes: Option<u64>,
+/// One of those compared.
+pub(crate) struct Contender<'a> {
+    name: &'a str,
+    target: Option<f64>,
+    run: Box<dyn FnMut() -> f64 + 'a>,
 }
 
-impl Sample {
-    pub(crate) fn ns(&self) -> f64 {
-        self.took.as_secs_f64() * 1e9 / f64::from(self.count)
+impl<'a> Contender<'a> {
+    /// `run` does its work once and returns what one operation cost, in nanoseconds.
+    pub(crate) fn new(name: &'a str, run: impl FnMut() -> f64 + 'a) -> Self {
+        Self { name, target: None, run: Box::new(run) }
     }
 
-    pub(crate) fn cpu_us(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / f64::from(self.count)
-    }
-
-    pub(crate) fn writes_per_pdu(&self) -> Option<f64> {
-        self.writes.map(|writes| writes as f64 / f64::from(self.count))
+    /// At most so many times the reference's cost.
+    pub(crate) const fn aims_at(mut self, times_reference: f64) -> Self {
+        self.target = Some(times_reference);
+        self
     }
 }
 
-/// The middle one.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
+/// What a contender came to.
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    /// Nanoseconds per operation: the median.
+    pub(crate) cost_ns: f64,
+    /// Cost as a multiple of the reference's in the same pair: first quartile, median, third quartile.
+    pub(crate) times_reference: [f64; 3],
+    pub(crate) target: Option<f64>,
+}
+
+/// Measures `contenders` in `rounds` rounds; in each, every contender runs right before or right after the reference,
+/// by turns. The reference comes first in the result.
+pub(crate) fn in_pairs(
+    rounds: usize,
+    mut reference: Contender<'_>,
+    contenders: Vec<Contender<'_>>,
+) -> Vec<Measured> {
+    let mut reference_costs = Vec::new();
+    let mut results: Vec<_> =
+        contenders.into_iter().map(|contender| (contender, Vec::new(), Vec::new())).collect();
+    for round in 0..rounds {
+        for (contender, costs, ratios) in &mut results {
+            let (cost, reference_cost);
+            if round % 2 == 0 {
+                reference_cost = (reference.run)();
+                cost = (contender.run)();
+            } else {
+                cost = (contender.run)();
+                reference_cost = (reference.run)();
+            }
+            reference_costs.push(reference_cost);
+            costs.push(cost);
+            ratios.push(cost / reference_cost);
+        }
+    }
+    let reference = Measured {
+        name: reference.name.to_owned(),
+        cost_ns: quartiles(reference_costs)[1],
+        times_reference: [1.0; 3],
+        target: None,
+    };
+    let contenders = results.into_iter().map(|(contender, costs, ratios)| Measured {
+        name: contender.name.to_owned(),
+        cost_ns: quartiles(costs)[1],
+        times_reference: quartiles(ratios),
+        target: contender.target,
+    });
+    std::iter::once(reference).chain(contenders).collect()
+}
+
+/// How long `work` takes.
+#[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+pub(crate) fn time(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// How long this thread has run on a processor.
-pub(crate) fn thread_cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-}
-
-/// A stream that counts the writes it passes on.
-#[derive(Debug)]
-pub(crate) struct Counted<S> {
-    pub(crate) stream: S,
-    pub(crate) writes: Arc<AtomicU64>,
-}
-
-impl<S> Counted<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, writes: Arc::default() }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.writes.fetch_add(1, Relaxed);
-        Pin::new(&mut self.stream).poll_write(cx, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+    [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
 }

@@ -322,10 +322,17 @@ impl<'a> Connection<'a> {
             let (link, metrics) = (&shared.name, &shared.metrics);
             match event {
                 Event::Sm(unanswered, sm) => self.deliver(now, unanswered, sm),
+                Event::Request(unanswered, Body::DataSm(data)) => match Sm::try_from(data) {
+                    Ok(sm) => self.deliver(now, unanswered, sm),
+                    Err(error) => {
+                        count(&metrics.refused_requests);
+                        tracing::warn!(%link, %error, "data_sm refused");
+                        self.session.reject(now.into_std(), unanswered, error.status());
+                    }
+                },
                 Event::Request(unanswered, body) => {
-                    let command = body.command_id();
                     count(&metrics.refused_requests);
-                    tracing::warn!(%link, %command, "request not served");
+                    tracing::warn!(%link, command = %body.command_id(), "request not served");
                     self.session.reject(now.into_std(), unanswered, CommandStatus::ESME_RINVCMDID);
                 }
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {

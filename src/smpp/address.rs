@@ -62,11 +62,8 @@ impl AddressFields {
 
 impl<const N: usize> Address<N> {
     pub(super) fn read(reader: &mut Reader<'_>, fields: AddressFields) -> Result<Self, DecodeError> {
-        Ok(Self {
-            ton: reader.octet(fields.ton)?,
-            npi: reader.octet(fields.npi)?,
-            digits: reader.c_octet_string(fields.digits)?,
-        })
+        let [ton, npi] = reader.octets([fields.ton, fields.npi])?;
+        Ok(Self { ton, npi, digits: reader.c_octet_string(fields.digits)? })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
@@ -89,13 +86,11 @@ pub struct AddressView<'a> {
 impl<'a> AddressView<'a> {
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>, fields: AddressFields) -> Result<Self, DecodeError> {
-        Ok(Self {
-            ton: reader.octet(fields.ton)?,
-            npi: reader.octet(fields.npi)?,
-            digits: reader.text(fields.digits, 20)?,
-        })
+        let [ton, npi] = reader.octets([fields.ton, fields.npi])?;
+        Ok(Self { ton, npi, digits: reader.text(fields.digits, 20)? })
     }
 
+    #[inline]
     pub(super) fn to_address(self) -> Address {
         Address { ton: self.ton, npi: self.npi, digits: COctetString::of_checked(self.digits) }
     }

@@ -53,6 +53,7 @@ impl<const N: usize> COctetString<N> {
     }
 
     /// The text of octets known to hold no NUL and to fit.
+    #[inline]
     pub(super) fn of_checked(text: &[u8]) -> Self {
         debug_assert!(text.len() <= N && !text.contains(&0));
         let mut octets = [0; N];
@@ -70,6 +71,12 @@ impl<const N: usize> COctetString<N> {
     pub(super) fn widen<const M: usize>(&self) -> COctetString<M> {
         const { assert!(N <= M) };
         COctetString::of_checked(self.as_bytes())
+    }
+
+    /// The octets, zeros behind them.
+    #[inline]
+    pub(super) const fn padded(&self) -> &[u8; N] {
+        &self.octets
     }
 
     /// Appends the octets and the NUL.

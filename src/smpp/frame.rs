@@ -53,39 +53,70 @@ pub struct FrameError {
 ///
 /// # Errors
 /// A command_length below 16 or above `max`; it is told as soon as the length is there.
+#[inline]
 pub fn next(input: &mut BytesMut, max: usize) -> Result<Option<Frame>, FrameError> {
-    let Some(&length) = input.first_chunk::<4>() else { return Ok(None) };
-    let found = u32::from_be_bytes(length);
-    let length = usize::try_from(found).map_err(|_| FrameError { max, found })?;
-    if !(HEADER_OCTETS..=max).contains(&length) {
-        return Err(FrameError { max, found });
-    }
+    let Some(length) = length(input, max)? else { return Ok(None) };
     if input.len() < length {
         // Room for the rest at once, instead of growing read by read.
         input.reserve(length - input.len());
         return Ok(None);
     }
     let mut body = input.split_to(length).freeze();
-    body.advance(4);
+    let header = split_header(&body).map(|(header, _)| header);
+    body.advance(HEADER_OCTETS);
+    Ok(header.map(|header| Frame { header, body }))
+}
+
+/// Looks at the first PDU of `input`: its header and its body; `None` while it is incomplete.
+///
+/// # Errors
+/// As [`next`].
+#[inline]
+pub fn peek(input: &[u8], max: usize) -> Result<Option<(Header, &[u8])>, FrameError> {
+    let length = length(input, max)?;
+    Ok(length.and_then(|length| input.get(..length)).and_then(split_header))
+}
+
+/// command_length of the first PDU, where it is there.
+#[inline]
+fn length(input: &[u8], max: usize) -> Result<Option<usize>, FrameError> {
+    let Some(&length) = input.first_chunk::<4>() else { return Ok(None) };
+    let found = u32::from_be_bytes(length);
+    match usize::try_from(found) {
+        Ok(length) if (HEADER_OCTETS..=max).contains(&length) => Ok(Some(length)),
+        _ => Err(FrameError { max, found }),
+    }
+}
+
+/// The header of a whole PDU, and its body.
+#[inline]
+fn split_header(pdu: &[u8]) -> Option<(Header, &[u8])> {
+    let (header, body) = pdu.split_first_chunk::<HEADER_OCTETS>()?;
+    let (&[_, command_id, status, sequence], []) = header.as_chunks::<4>() else { return None };
     let header = Header {
-        command_id: CommandId(body.get_u32()),
-        status: CommandStatus(body.get_u32()),
-        sequence: body.get_u32(),
+        command_id: CommandId(u32::from_be_bytes(command_id)),
+        status: CommandStatus(u32::from_be_bytes(status)),
+        sequence: u32::from_be_bytes(sequence),
     };
-    Ok(Some(Frame { header, body }))
+    Some((header, body))
 }
 
 /// Appends a PDU: the header, then whatever `body` appends.
+#[inline]
 pub(super) fn put(out: &mut BytesMut, header: Header, body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
-    out.put_u32(0);
-    out.put_u32(header.command_id.0);
-    out.put_u32(header.status.0);
-    out.put_u32(header.sequence);
+    let mut octets = [0; HEADER_OCTETS];
+    let (words, _) = octets.as_chunks_mut::<4>();
+    // command_length comes last, once it is known.
+    for (word, value) in words.iter_mut().skip(1).zip([header.command_id.0, header.status.0, header.sequence])
+    {
+        *word = value.to_be_bytes();
+    }
+    out.put_slice(&octets);
     body(out);
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
-    if let Some(field) = out.get_mut(start..start + 4) {
-        field.copy_from_slice(&length.to_be_bytes());
+    if let Some(field) = out.get_mut(start..).and_then(|pdu| pdu.first_chunk_mut()) {
+        *field = length.to_be_bytes();
     }
 }
 

@@ -109,6 +109,7 @@ impl Pdu {
     /// enquire_link, unbind, generic_nack and the responses that are only a header have no body; octets found there
     /// are ignored.
     #[must_use]
+    #[inline]
     pub fn decode(frame: Frame) -> Self {
         let Header { command_id, status, sequence } = frame.header;
         Self { status, sequence, body: Body::decode(command_id, frame.body) }
@@ -171,6 +172,7 @@ impl Body {
         });
     }
 
+    #[inline]
     fn decode(command_id: CommandId, octets: Bytes) -> Self {
         match command_id {
             // Not by way of `decode_shared`, which costs another handle on the memory.

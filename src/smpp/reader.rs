@@ -191,31 +191,52 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn octet(&mut self, field: Field) -> Result<u8, DecodeError> {
-        self.octets(field).map(|[octet]| octet)
+        self.octets([field]).map(|[octet]| octet)
     }
 
+    /// Fields of one octet each.
     #[inline]
-    pub(super) fn octets<const N: usize>(&mut self, field: Field) -> Result<[u8; N], DecodeError> {
-        let (octets, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Missing { field })?;
-        self.rest = rest;
-        Ok(*octets)
+    pub(super) fn octets<const N: usize>(&mut self, fields: [Field; N]) -> Result<[u8; N], DecodeError> {
+        match self.rest.split_first_chunk() {
+            Some((octets, rest)) => {
+                self.rest = rest;
+                Ok(*octets)
+            }
+            None => Err(self.missing(fields)),
+        }
+    }
+
+    /// A field of four octets.
+    pub(super) fn integer(&mut self, field: Field) -> Result<u32, DecodeError> {
+        self.octets([field; 4]).map(u32::from_be_bytes)
+    }
+
+    /// The first of `fields`, one octet each, that is not there.
+    #[cold]
+    fn missing<const N: usize>(&self, fields: [Field; N]) -> DecodeError {
+        // Fewer octets are left than there are fields.
+        DecodeError::Missing { field: fields.get(self.rest.len()).copied().unwrap_or(Field::ShortMessage) }
     }
 
     /// A C-Octet String of at most `max` octets, its NUL taken but neither counted nor returned.
     #[inline]
     pub(super) fn text(&mut self, field: Field, max: usize) -> Result<&'a [u8], DecodeError> {
-        match find_nul(self.rest) {
-            Some(found) if found <= max => {
-                let (text, rest) = self.rest.split_at_checked(found).unwrap_or_default();
-                self.rest = rest.get(1..).unwrap_or_default();
-                Ok(text)
-            }
-            Some(found) => Err(DecodeError::TooLong { field, max, found }),
-            None if self.rest.is_empty() => Err(DecodeError::Missing { field }),
-            None => Err(DecodeError::Unterminated { field }),
+        let found = find_nul(self.rest);
+        if let Some(found) = found
+            && found <= max
+            && let Some((text, [_, rest @ ..])) = self.rest.split_at_checked(found)
+        {
+            self.rest = rest;
+            return Ok(text);
         }
+        Err(match found {
+            Some(found) => DecodeError::TooLong { field, max, found },
+            None if self.rest.is_empty() => DecodeError::Missing { field },
+            None => DecodeError::Unterminated { field },
+        })
     }
 
+    #[inline]
     pub(super) fn c_octet_string<const N: usize>(
         &mut self,
         field: Field,
@@ -223,10 +244,9 @@ impl<'a> Reader<'a> {
         self.text(field, N).map(COctetString::of_checked)
     }
 
-    /// sm_length and as many octets of user data.
+    /// As many octets of user data as sm_length says.
     #[inline]
-    pub(super) fn short_message(&mut self) -> Result<&'a [u8], DecodeError> {
-        let length = self.octet(Field::SmLength)?;
+    pub(super) fn short_message(&mut self, length: u8) -> Result<&'a [u8], DecodeError> {
         let left = self.rest.len();
         let (user_data, rest) = self
             .rest
@@ -249,16 +269,20 @@ impl<'a> Reader<'a> {
 fn find_nul(octets: &[u8]) -> Option<usize> {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let (words, tail) = octets.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
+    if octets.first() == Some(&0) {
+        return Some(0);
+    }
+    let (mut rest, mut before) = (octets, 0);
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
         // The lowest of these bits is exact; those above may be set by its borrow.
         let nul = word.wrapping_sub(LOW) & !word & HIGH;
         if nul != 0 {
-            return Some(index * 8 + nul.trailing_zeros() as usize / 8);
+            return Some(before + nul.trailing_zeros() as usize / 8);
         }
+        (rest, before) = (after, before + 8);
     }
-    tail.iter().position(|octet| *octet == 0).map(|at| words.len() * 8 + at)
+    rest.iter().position(|octet| *octet == 0).map(|at| before + at)
 }
 
 #[cfg(test)]

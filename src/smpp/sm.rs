@@ -33,12 +33,18 @@ impl ShortMessage {
 
     /// Takes sm_length and the user data from `reader` of the body `octets`.
     pub(super) fn read(reader: &mut Reader<'_>, octets: &Bytes) -> Result<Self, DecodeError> {
-        reader.short_message().map(|user_data| Self(octets.slice_ref(user_data)))
+        let length = reader.octet(Field::SmLength)?;
+        reader.short_message(length).map(|user_data| Self(octets.slice_ref(user_data)))
+    }
+
+    /// sm_length.
+    fn length(&self) -> u8 {
+        u8::try_from(self.0.len()).unwrap_or(u8::MAX)
     }
 
     /// Appends sm_length and the user data.
     pub(super) fn put(&self, out: &mut BytesMut) {
-        out.put_u8(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
+        out.put_u8(self.length());
         out.put_slice(&self.0);
     }
 }
@@ -116,6 +122,7 @@ impl Sm {
     }
 
     /// Decodes a body without allocating: user data and TLVs share its memory, the other fields are copied.
+    #[inline]
     pub(super) fn decode(mut body: Bytes) -> Result<Self, (DecodeError, Bytes)> {
         let view = match SmView::decode(&body) {
             Ok(view) => view,
@@ -137,20 +144,53 @@ impl Sm {
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {
-        self.service_type.put(out);
-        self.source.put(out);
-        self.destination.put(out);
-        out.put_slice(&[self.esm_class.0, self.protocol_id, self.priority_flag]);
-        self.schedule_delivery_time.put(out);
-        self.validity_period.put(out);
-        out.put_slice(&[
+        let mut head = Head { octets: [0; HEAD], length: 0 };
+        head.text(&self.service_type);
+        for address in [&self.source, &self.destination] {
+            head.octets([address.ton, address.npi]);
+            head.text(&address.digits);
+        }
+        head.octets([self.esm_class.0, self.protocol_id, self.priority_flag]);
+        head.text(&self.schedule_delivery_time);
+        head.text(&self.validity_period);
+        head.octets([
             self.registered_delivery.0,
             self.replace_if_present_flag,
             self.data_coding.0,
             self.sm_default_msg_id,
+            self.short_message.length(),
         ]);
-        self.short_message.put(out);
+        out.put_slice(head.octets.get(..head.length).unwrap_or_default());
+        out.put_slice(&self.short_message.0);
         out.put_slice(self.tlvs.as_bytes());
+    }
+}
+
+/// Octets up to sm_length at most: the texts with their NULs, four octets of the addresses, eight others.
+const HEAD: usize = 6 + 2 * 21 + 2 * 17 + 4 + 8;
+
+/// The fields up to sm_length, laid out on the stack: texts are copied at their greatest length, which is known to the
+/// compiler, instead of octet by octet.
+struct Head {
+    /// Zero from `length` on.
+    octets: [u8; HEAD],
+    length: usize,
+}
+
+impl Head {
+    #[inline]
+    fn octets<const N: usize>(&mut self, octets: [u8; N]) {
+        if let Some(place) = self.octets.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = octets;
+            self.length += N;
+        }
+    }
+
+    #[inline]
+    fn text<const N: usize>(&mut self, text: &COctetString<N>) {
+        let end = self.length + text.as_bytes().len() + 1;
+        self.octets(*text.padded());
+        self.length = end;
     }
 }
 
@@ -191,33 +231,37 @@ impl<'a> SmView<'a> {
     ///
     /// # Errors
     /// As in [`Body::Malformed`](super::Body::Malformed).
+    #[inline]
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let service_type = reader.text(Field::ServiceType, 5)?;
         let source = AddressView::read(&mut reader, AddressFields::SOURCE)?;
         let destination = AddressView::read(&mut reader, AddressFields::DESTINATION)?;
-        let esm_class = EsmClass(reader.octet(Field::EsmClass)?);
-        let protocol_id = reader.octet(Field::ProtocolId)?;
-        let priority_flag = reader.octet(Field::PriorityFlag)?;
+        let [esm_class, protocol_id, priority_flag] =
+            reader.octets([Field::EsmClass, Field::ProtocolId, Field::PriorityFlag])?;
         let schedule_delivery_time = reader.text(Field::ScheduleDeliveryTime, 16)?;
         let validity_period = reader.text(Field::ValidityPeriod, 16)?;
-        let registered_delivery = RegisteredDelivery(reader.octet(Field::RegisteredDelivery)?);
-        let replace_if_present_flag = reader.octet(Field::ReplaceIfPresentFlag)?;
-        let data_coding = DataCoding(reader.octet(Field::DataCoding)?);
-        let sm_default_msg_id = reader.octet(Field::SmDefaultMsgId)?;
-        let short_message = reader.short_message()?;
+        let [registered_delivery, replace_if_present_flag, data_coding, sm_default_msg_id, sm_length] =
+            reader.octets([
+                Field::RegisteredDelivery,
+                Field::ReplaceIfPresentFlag,
+                Field::DataCoding,
+                Field::SmDefaultMsgId,
+                Field::SmLength,
+            ])?;
+        let short_message = reader.short_message(sm_length)?;
         Ok(Self {
             service_type,
             source,
             destination,
-            esm_class,
+            esm_class: EsmClass(esm_class),
             protocol_id,
             priority_flag,
             schedule_delivery_time,
             validity_period,
-            registered_delivery,
+            registered_delivery: RegisteredDelivery(registered_delivery),
             replace_if_present_flag,
-            data_coding,
+            data_coding: DataCoding(data_coding),
             sm_default_msg_id,
             short_message,
             tlvs: reader.tlvs()?,
@@ -230,6 +274,7 @@ impl<'a> SmView<'a> {
     }
 
     /// Copies the fields of bounded length.
+    #[inline]
     fn without_user_data(&self) -> Sm {
         Sm {
             service_type: COctetString::of_checked(self.service_type),
@@ -298,6 +343,25 @@ mod tests {
         let tlvs = Tlvs::default().with(tag::MESSAGE_PAYLOAD, &[9; 300]).unwrap();
         assert_eq!(Sm { tlvs, ..Sm::default() }.user_data(), vec![9; 300]);
         assert!(Sm::default().user_data().is_empty());
+    }
+
+    #[test]
+    fn the_longest_fields_are_encoded_whole() {
+        let address = |digit| Address { ton: 1, npi: 2, digits: COctetString::new(&[digit; 20]).unwrap() };
+        let sm = Sm {
+            service_type: "WWWWW".parse().unwrap(),
+            source: address(b'3'),
+            destination: address(b'4'),
+            schedule_delivery_time: COctetString::new(&[b'5'; 16]).unwrap(),
+            validity_period: COctetString::new(&[b'6'; 16]).unwrap(),
+            sm_default_msg_id: 7,
+            short_message: ShortMessage::try_from(Bytes::from(vec![8; 255])).unwrap(),
+            ..Sm::default()
+        };
+        let mut octets = BytesMut::new();
+        sm.put(&mut octets);
+        assert_eq!(octets.len(), HEAD + 255);
+        assert_eq!(Sm::decode(octets.freeze()).unwrap(), sm);
     }
 
     #[test]

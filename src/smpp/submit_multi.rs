@@ -220,7 +220,7 @@ impl UnsuccessSme {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             address: Address::read(reader, AddressFields::DESTINATION)?,
-            status: CommandStatus(u32::from_be_bytes(reader.octets(Field::ErrorStatusCode)?)),
+            status: CommandStatus(reader.integer(Field::ErrorStatusCode)?),
         })
     }
 }

@@ -105,7 +105,7 @@ fn a_whole_window_times_out_in_the_order_of_sending() {
         .collect();
     // Every tenth is answered, in another order than they were sent.
     for sequence in sequences.iter().step_by(10).rev() {
-        feed(&mut wire.esme, start, &raw(0x8000_0004, 0, *sequence, b""));
+        feed(&mut wire.esme, start + Duration::from_secs(1), &raw(0x8000_0004, 0, *sequence, b""));
     }
     drain(&mut wire.esme);
     assert_eq!(wire.esme.next_deadline(), Some(start + Duration::from_millis(30_001)));

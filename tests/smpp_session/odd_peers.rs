@@ -1,7 +1,7 @@
 //! Input of odd peers.
 
 use airwrite::smpp::{
-    BindMode, Body, CloseReason, CommandId, CommandStatus, DecodeError, End, Event, MessageId, Pdu, Sm,
+    BindMode, Body, CloseReason, CommandId, CommandStatus, DecodeError, End, Event, MessageId, Pdu,
 };
 use bytes::BufMut;
 
@@ -77,8 +77,8 @@ fn corpus() -> Vec<(&'static str, Vec<u8>, Expect)> {
         ),
         (
             "known request not served",
-            raw(0x103, 0, 77, b"\0\0\0\0\0\0\0\0\0\0"),
-            Expect::Answer(CommandId::DATA_SM_RESP, CommandStatus::ESME_RINVCMDID),
+            raw(0x003, 0, 77, b"id\0\0\0\0"),
+            Expect::Answer(CommandId::QUERY_SM_RESP, CommandStatus::ESME_RINVCMDID),
         ),
         ("alert_notification", raw(0x102, 0, 77, b"\0\0\0\0\0\0"), Expect::Event),
         ("response to a sequence never sent", never_sent, never_sent_expected),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use airwrite::smpp::{
-    Bind, BindMode, Body, CommandId, CommandStatus, End, Event, MessageId, Pdu, RequestError, Role, Session,
-    SessionConfig, Sm, SystemId,
+    BindMode, Body, CommandId, CommandStatus, End, Event, MessageId, Pdu, RequestError, Role, Session,
+    SessionConfig, SystemId,
 };
 use bytes::BytesMut;
 

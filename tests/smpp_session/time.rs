@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use airwrite::smpp::{
     BindMode, Body, CloseReason, CommandStatus, End, Event, MessageId, Pdu, RequestError, Role, Session,
-    SessionConfig, Sm,
+    SessionConfig,
 };
 
 use crate::wire::{SECOND, Wire, bind, drain, feed, output, raw, sm, take};

@@ -97,6 +97,7 @@ impl Tlvs {
 }
 
 /// Whether every parameter ends within `octets`.
+#[inline]
 pub(super) fn check(octets: &[u8]) -> Result<(), DecodeError> {
     let mut rest = octets;
     while !rest.is_empty() {

@@ -6,13 +6,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-use crate::measure::Counted;
-use crate::reference;
+use super::sample::Counted;
+use crate::codec::reference;
+
+const BIND_TRANSCEIVER: u32 = 9;
+const DELIVER_SM: u32 = 5;
+const RESPONSE: u32 = 0x8000_0000;
+const SUBMIT_SM_RESP: u32 = 0x8000_0004;
 
 pub(crate) struct Bare {
     pub(crate) stream: Counted<TcpStream>,
@@ -35,7 +40,7 @@ impl Bare {
             waiting: [0; 1024],
         };
         let sequence = bare.next();
-        reference::put_bind(&mut bare.output, sequence);
+        put(&mut bare.output, BIND_TRANSCEIVER, sequence, b"airwrite\0secret\0\0\x34\0\0\0");
         bare.stream.write_all_buf(&mut bare.output).await?;
         while bare.take().is_none() {
             bare.read().await?;
@@ -44,22 +49,24 @@ impl Bare {
     }
 
     /// Sends `count` submit_sm and reads their responses.
-    pub(crate) async fn submit(&mut self, window: u32, count: u32) -> io::Result<()> {
+    pub(crate) async fn submit(&mut self, pdu: &[u8], window: u32, count: u32) -> io::Result<()> {
+        let mut message = reference::decode(pdu).expect("a submit_sm");
         let (mut sent, mut answered) = (0, 0);
         while answered < count {
             while sent < count && sent - answered < window {
                 let sequence = self.next();
-                reference::put_submit_sm(&mut self.output, sequence, &reference::SUBMIT);
+                message.sequence_number = sequence;
+                reference::encode(&message, &mut self.output);
                 self.waiting[sequence as usize % 1024] = sequence;
                 sent += 1;
             }
             self.stream.write_all_buf(&mut self.output).await?;
             self.read().await?;
-            while let Some((header, body)) = self.take() {
-                let waiting = &mut self.waiting[header.sequence as usize % 1024];
-                assert_eq!((header.command_id, header.status), (0x8000_0004, 0));
-                assert_eq!(*waiting, header.sequence, "a response to nothing");
-                assert_eq!(body.last(), Some(&0), "message_id");
+            while let Some(pdu) = self.take() {
+                let waiting = &mut self.waiting[field(&pdu, 12) as usize % 1024];
+                assert_eq!((field(&pdu, 4), field(&pdu, 8)), (SUBMIT_SM_RESP, 0));
+                assert_eq!(*waiting, field(&pdu, 12), "a response to nothing");
+                assert_eq!(pdu.last(), Some(&0), "message_id");
                 *waiting = 0;
                 answered += 1;
             }
@@ -72,11 +79,10 @@ impl Bare {
         let mut unanswered = Vec::new();
         let mut next_commit = Instant::now();
         loop {
-            while let Some((header, body)) = self.take() {
-                assert_eq!(header.command_id, 5);
-                let message = reference::read_sm(&body).expect("a deliver_sm");
-                assert_eq!(std::hint::black_box(message).short_message.len(), 140);
-                unanswered.push(header.sequence);
+            while let Some(pdu) = self.take() {
+                let message = reference::decode_as(DELIVER_SM, &pdu).expect("a deliver_sm");
+                assert_eq!(std::hint::black_box(&message).short_message.len(), 140);
+                unanswered.push(message.sequence_number);
             }
             if commit.is_none_or(|_| next_commit <= Instant::now()) {
                 unanswered
@@ -107,13 +113,19 @@ impl Bare {
         self.sequence
     }
 
-    fn take(&mut self) -> Option<(reference::Header, BytesMut)> {
-        let header = reference::read_header(&self.input)?;
-        if self.input.len() < header.length {
-            return None;
-        }
-        let mut body = self.input.split_to(header.length);
-        body.advance(16);
-        Some((header, body))
+    fn take(&mut self) -> Option<BytesMut> {
+        let length = self.input.first_chunk().map(|length| u32::from_be_bytes(*length) as usize)?;
+        (self.input.len() >= length).then(|| self.input.split_to(length))
     }
+}
+
+fn field(pdu: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(pdu[at..at + 4].try_into().expect("4 octets"))
+}
+
+fn put(output: &mut BytesMut, command_id: u32, sequence: u32, body: &[u8]) {
+    for field in [16 + body.len() as u32, command_id, 0, sequence] {
+        output.put_u32(field);
+    }
+    output.put_slice(body);
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use airwrite::link::{
     self, BoxFuture, Connector, Delivery, Link, LinkConfig, SourceConfig, SubmitOutcome, Transport,
 };
-use airwrite::smpp::{Body, CommandStatus, Frame, Pdu, Sm, frame};
+use airwrite::smpp::{Body, CommandStatus, Pdu, Sm, frame};
 use airwrite::world::SeededRng;
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt};
@@ -19,12 +19,13 @@ use smpp34::client::{BIND_TYPE, SMSC, SmppClient, SmppClientListener};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
 
-use crate::bare::Bare;
-use crate::measure::{Counted, Sample, thread_cpu};
-use crate::reference;
+use super::bare::Bare;
+use super::sample::{Counted, Sample, thread_cpu};
+use crate::codec::submit_sm_of_a_secured_packet;
 
 /// Whose client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +48,18 @@ impl Client {
 
     /// Binds, submits `warm_up` messages, and takes the time of `count` more.
     pub(crate) async fn submit(self, smsc: SocketAddr, window: u32, warm_up: u32, count: u32) -> Sample {
+        let pdu = submit_sm_of_a_secured_packet();
         match self {
             Self::Bare => {
                 let mut bare = Bare::bound(smsc).await.expect("a bind");
-                bare.submit(window, warm_up).await.expect("responses");
+                bare.submit(&pdu, window, warm_up).await.expect("responses");
                 let writes = Arc::clone(&bare.stream.writes);
-                timed(count, Some(&writes), async { bare.submit(window, count).await.expect("responses") })
+                timed(count, Some(&writes), async { bare.submit(&pdu, window, count).await.expect("responses") })
                     .await
             }
             Self::Airwrite => {
                 let airwrite = Airwrite::start(smsc, window).await;
-                let sm = ota_sm();
+                let sm = ota_sm(pdu);
                 let link = airwrite.link.clone();
                 let submit = move || {
                     let (link, sm) = (link.clone(), sm.clone());
@@ -72,9 +74,8 @@ impl Client {
             }
             Self::Smpp34 => {
                 let (client, smsc) = start_smpp34(smsc, window).await;
-                let octets = ota_octets();
-                let header = smpp34::CommandHeader::decode(&octets).expect("a header");
-                let sm = smpp34::submit_sm::decode(header, &octets).expect("a submit_sm");
+                let header = smpp34::CommandHeader::decode(&pdu).expect("a header");
+                let sm = smpp34::submit_sm::decode(header, &pdu).expect("a submit_sm");
                 let smsc = Arc::new(smsc);
                 let submit = move || {
                     let (smsc, sm) = (Arc::clone(&smsc), sm.clone());
@@ -89,8 +90,7 @@ impl Client {
             }
             Self::Rusmppc => {
                 let (client, _events, writes) = start_rusmppc(smsc).await;
-                let mut octets = BytesMut::from(&ota_octets()[..]);
-                let command = CommandCodec::new().decode(&mut octets).expect("a PDU").expect("a whole one");
+                let command = CommandCodec::new().decode(&mut pdu.clone()).expect("a PDU").expect("a whole one");
                 let Some(rusmpp::Pdu::SubmitSm(sm)) = command.pdu().cloned() else { panic!("{command:?}") };
                 let submit = move || {
                     let (client, sm) = (client.clone(), sm.clone());
@@ -191,15 +191,8 @@ async fn timed(count: u32, writes: Option<&AtomicU64>, work: impl Future<Output 
 
 // ---- The message
 
-fn ota_octets() -> Vec<u8> {
-    let mut octets = BytesMut::new();
-    reference::put_submit_sm(&mut octets, 1, &reference::SUBMIT);
-    octets.to_vec()
-}
-
-fn ota_sm() -> Sm {
-    let frame: Frame =
-        frame::next(&mut BytesMut::from(&ota_octets()[..]), 1024).expect("a PDU").expect("a whole one");
+fn ota_sm(mut pdu: BytesMut) -> Sm {
+    let frame = frame::next(&mut pdu, 1024).expect("a PDU").expect("a whole one");
     let Body::SubmitSm(sm) = Pdu::decode(frame).body else { panic!("a submit_sm") };
     sm
 }
