@@ -1,11 +1,16 @@
 //! The session's rows: each client against the same SMSC, in turn, round by round.
 
+mod bare;
+mod clients;
+mod sample;
+mod smsc;
+
 use std::time::Duration;
 
-use crate::clients::Client;
-use crate::measure::{Sample, median};
-use crate::reference;
-use crate::smsc::{self, Deliveries};
+use crate::codec::submit_sm_of_a_secured_packet;
+use clients::Client;
+use sample::{Sample, median};
+use smsc::Deliveries;
 
 /// How often every client has its turn; the first turn only finds out how many round trips a turn takes.
 const ROUNDS: usize = 7;

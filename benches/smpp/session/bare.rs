@@ -85,9 +85,9 @@ impl Bare {
                 unanswered.push(message.sequence_number);
             }
             if commit.is_none_or(|_| next_commit <= Instant::now()) {
-                unanswered
-                    .drain(..)
-                    .for_each(|sequence| reference::put_deliver_sm_resp(&mut self.output, sequence));
+                for sequence in unanswered.drain(..) {
+                    put(&mut self.output, DELIVER_SM | RESPONSE, sequence, b"\0");
+                }
                 next_commit = Instant::now() + commit.unwrap_or_default();
                 self.stream.write_all_buf(&mut self.output).await?;
             }

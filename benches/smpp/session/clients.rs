@@ -54,8 +54,10 @@ impl Client {
                 let mut bare = Bare::bound(smsc).await.expect("a bind");
                 bare.submit(&pdu, window, warm_up).await.expect("responses");
                 let writes = Arc::clone(&bare.stream.writes);
-                timed(count, Some(&writes), async { bare.submit(&pdu, window, count).await.expect("responses") })
-                    .await
+                timed(count, Some(&writes), async {
+                    bare.submit(&pdu, window, count).await.expect("responses")
+                })
+                .await
             }
             Self::Airwrite => {
                 let airwrite = Airwrite::start(smsc, window).await;
@@ -90,7 +92,8 @@ impl Client {
             }
             Self::Rusmppc => {
                 let (client, _events, writes) = start_rusmppc(smsc).await;
-                let command = CommandCodec::new().decode(&mut pdu.clone()).expect("a PDU").expect("a whole one");
+                let command =
+                    CommandCodec::new().decode(&mut pdu.clone()).expect("a PDU").expect("a whole one");
                 let Some(rusmpp::Pdu::SubmitSm(sm)) = command.pdu().cloned() else { panic!("{command:?}") };
                 let submit = move || {
                     let (client, sm) = (client.clone(), sm.clone());
