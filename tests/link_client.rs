@@ -12,7 +12,7 @@ use airwrite::link::{
 };
 use airwrite::smpp::{
     BindMode, CommandStatus, End, Event, MessageId, RegisteredDelivery, Role, Session, SessionConfig, Sm,
-    SystemId, UnansweredSm,
+    SystemId, Unanswered,
 };
 use airwrite::world::{Rng, SeededRng};
 use bytes::{Bytes, BytesMut};
@@ -86,14 +86,14 @@ impl<S: Transport> Smsc<S> {
         }
     }
 
-    async fn submit_sm(&mut self) -> (UnansweredSm, Sm) {
+    async fn submit_sm(&mut self) -> (Unanswered, Sm) {
         match self.event().await {
             Some(Event::Sm(unanswered, sm)) => (unanswered, sm),
             other => panic!("a submit_sm expected, found {other:?}"),
         }
     }
 
-    async fn answer(&mut self, sm: UnansweredSm, status: CommandStatus, message_id: &str) {
+    async fn answer(&mut self, sm: Unanswered, status: CommandStatus, message_id: &str) {
         self.session.answer_sm(now(), sm, status, message_id.parse().unwrap());
         self.flush().await;
     }

@@ -1,6 +1,6 @@
 //! Decoding and encoding of the submit_sm of a secured packet: 189 octets.
 
-mod reference;
+pub(crate) mod reference;
 
 use std::hint::black_box;
 
@@ -31,7 +31,7 @@ pub(crate) fn measure() -> Vec<Group> {
     ]
 }
 
-fn submit_sm_of_a_secured_packet() -> BytesMut {
+pub(crate) fn submit_sm_of_a_secured_packet() -> BytesMut {
     let source = Address { ton: 3, npi: 0, digits: "1234".parse().unwrap() };
     let destination = Address::international("491700000001").unwrap();
     let packet: Bytes = [0x02, 0x70, 0x00].into_iter().chain(0..137).collect();

@@ -144,7 +144,8 @@ impl Config {
         let text = read(path)?;
         let mut raw: Raw = toml::from_str(&text).map_err(|error| ConfigError::toml(path, &text, &error))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        let captures = raw.link.iter_mut().filter_map(|link| Some(&mut link.as_mut().capture.as_mut()?.directory));
+        let captures =
+            raw.link.iter_mut().filter_map(|link| Some(&mut link.as_mut().capture.as_mut()?.directory));
         for relative in captures.chain([&mut raw.store.directory, &mut raw.vault.master_key_file]) {
             *relative = directory.join(&*relative);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::smpp::{CommandStatus, Sm, UnansweredSm};
+use crate::smpp::{CommandStatus, Sm, Unanswered};
 
 /// A deliver_sm that waits for its answer.
 #[derive(Debug)]
@@ -22,22 +22,22 @@ pub struct Delivery {
 #[derive(Debug)]
 pub struct Answer {
     answers: mpsc::Sender<Answered>,
-    unanswered: Option<UnansweredSm>,
+    unanswered: Option<Unanswered>,
     received: Instant,
 }
 
 /// An answer on its way to the session.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) sm: UnansweredSm,
+    pub(super) sm: Unanswered,
     pub(super) status: CommandStatus,
     pub(super) received: Instant,
 }
 
 impl Answer {
     /// `answers` has room for every message the session holds unanswered.
-    pub(super) fn new(answers: mpsc::Sender<Answered>, sm: UnansweredSm) -> Self {
-        Self { answers, unanswered: Some(sm), received: Instant::now() }
+    pub(super) const fn new(answers: mpsc::Sender<Answered>, sm: Unanswered, received: Instant) -> Self {
+        Self { answers, unanswered: Some(sm), received }
     }
 
     /// Answers with `status`. Where the connection has gone meanwhile nothing is sent: the SMSC delivers the
@@ -47,7 +47,7 @@ impl Answer {
     }
 
     /// Gives the message back to whoever answers it without the queue.
-    pub(super) fn take(mut self) -> Option<UnansweredSm> {
+    pub(super) fn take(mut self) -> Option<Unanswered> {
         self.unanswered.take()
     }
 

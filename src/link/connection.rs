@@ -1,13 +1,16 @@
 //! One connection from bind to close: the session's octets over a transport.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::answer::Answered;
 use super::handle::{Command, Pending};
@@ -15,8 +18,8 @@ use super::metrics::count;
 use super::task::{BindTask, decline};
 use super::{Answer, Delivery, LinkState, SubmitOutcome, Transport, UnknownReason};
 use crate::smpp::{
-    Body, CloseReason, CommandStatus, End, Event, MessageId, Pdu, Role, Session, SessionConfig, Sm,
-    UnansweredSm,
+    Body, CloseReason, CommandId, CommandStatus, End, Event, MessageId, Pdu, Role, Session, SessionConfig,
+    Sm, Unanswered,
 };
 
 /// Room kept for one read.
@@ -24,6 +27,9 @@ const READ_OCTETS: usize = 16 * 1024;
 
 /// With more than this unwritten nothing more is read: the peer does not read either.
 const OUTPUT_OCTETS: usize = 256 * 1024;
+
+/// Answers taken from the gateway at one time.
+const ANSWERS: usize = 256;
 
 /// How long the last octets (an unbind_resp, a generic_nack) may take once the session is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -49,26 +55,21 @@ enum Token {
 pub(super) struct Connection<'a> {
     task: &'a mut BindTask,
     session: Session<Token>,
+    /// What was read and is not a whole PDU yet.
+    input: BytesMut,
+    /// Whether the transport may hold back octets it took.
+    unflushed: bool,
+    /// Taken from the task's queue, which keeps its memory.
+    commands: Vec<Command>,
     answers: mpsc::Receiver<Answered>,
     answer: mpsc::Sender<Answered>,
-    /// Messages handed to the gateway and not answered yet.
-    unanswered: usize,
+    answered: Vec<Answered>,
     bound_at: Option<Instant>,
     refused: Option<CommandStatus>,
     /// By when the graceful close must be done, once it has begun.
     close_by: Option<Instant>,
     /// By when the transport must take octets, while some wait.
     write_by: Option<Instant>,
-}
-
-/// What woke the connection.
-enum Wake {
-    Shutdown,
-    Wrote(io::Result<()>),
-    Commands(usize),
-    Answers,
-    Read(io::Result<usize>),
-    Deadline,
 }
 
 impl<'a> Connection<'a> {
@@ -79,15 +80,20 @@ impl<'a> Connection<'a> {
             window: config.window,
             response_timeout: config.response_timeout(),
             enquire_link: (config.enquire_link_ms > 0).then(|| Duration::from_millis(config.enquire_link_ms)),
+            unanswered_max: config.inbound_queue.into(),
+            full: config.inbound_full.status(),
             ..SessionConfig::new(Role::Esme)
         };
         // One answer for each message the session may hold unanswered.
         let (answer, answers) = mpsc::channel(config.inbound_queue.into());
         Self {
             session: Session::new(session, now.into_std()),
+            input: BytesMut::new(),
+            unflushed: false,
+            commands: Vec::new(),
             answers,
             answer,
-            unanswered: 0,
+            answered: Vec::new(),
             bound_at: None,
             refused: None,
             close_by: None,
@@ -97,16 +103,17 @@ impl<'a> Connection<'a> {
     }
 
     /// Binds and serves until the connection is over. Every request handed over has its end then.
-    pub(super) async fn serve(mut self, transport: Box<dyn Transport>) -> Over {
+    pub(super) async fn serve(mut self, mut transport: Box<dyn Transport>) -> Over {
         let bind = self.task.shared.dialect.bind(self.task.mode);
         // A fresh session always takes a bind.
         let _ = self.session.send_bind(Instant::now().into_std(), &bind, Token::Bind);
-        let (mut reader, mut writer) = tokio::io::split(transport);
-        self.run(&mut reader, &mut writer).await;
+        let shutdown = self.task.shared.shutdown.clone();
+        let (mut shutdown, mut alarm) = (pin!(shutdown.cancelled()), pin!(sleep_until(Instant::now())));
+        poll_fn(|cx| self.poll(cx, &mut *transport, shutdown.as_mut(), alarm.as_mut())).await;
         self.task.set_state(LinkState::Connecting);
         let farewell = async {
-            writer.write_all_buf(self.session.output()).await?;
-            writer.shutdown().await
+            transport.write_all_buf(self.session.output()).await?;
+            transport.shutdown().await
         };
         tokio::select! {
             biased;
@@ -117,58 +124,150 @@ impl<'a> Connection<'a> {
         self.over()
     }
 
-    async fn run(
+    // ---- One wake-up
+
+    /// Takes in all there is, then writes what comes of it at once. Ready when the session is over.
+    fn poll(
         &mut self,
-        reader: &mut ReadHalf<Box<dyn Transport>>,
-        writer: &mut WriteHalf<Box<dyn Transport>>,
-    ) {
-        let shared = Arc::clone(&self.task.shared);
-        let window = usize::from(shared.config.window);
-        let mut input = BytesMut::with_capacity(READ_OCTETS);
-        let (mut commands, mut answered) = (Vec::new(), Vec::new());
-        let mut flush = false;
+        cx: &mut Context<'_>,
+        transport: &mut dyn Transport,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Poll<()> {
         loop {
-            self.handle_events();
-            if self.session.is_closed() {
-                return;
-            }
-            let unwritten = self.session.output().len();
-            if unwritten > 0 && self.write_by.is_none() {
-                self.write_by = Some(Instant::now() + shared.config.write_timeout());
-            }
-            if input.capacity() - input.len() < READ_OCTETS / 4 {
-                input.reserve(READ_OCTETS);
-            }
-            let deadline = self.next_deadline();
-            let wake = tokio::select! {
-                biased;
-                () = shared.shutdown.cancelled(), if self.close_by.is_none() => Wake::Shutdown,
-                written = write(writer, self.session.output()), if unwritten > 0 || flush => Wake::Wrote(written),
-                () = at(deadline) => Wake::Deadline,
-                count = next_commands(&mut self.task.commands, &mut commands, window) => Wake::Commands(count),
-                _ = self.answers.recv_many(&mut answered, window.max(64)) => Wake::Answers,
-                read = reader.read_buf(&mut input), if unwritten < OUTPUT_OCTETS => Wake::Read(read),
-            };
             let now = Instant::now();
-            match wake {
-                Wake::Shutdown => {
-                    self.close_by = Some(now + shared.config.write_timeout());
-                    self.session.unbind(now.into_std());
-                }
-                Wake::Wrote(Ok(())) => {
-                    self.write_by = None;
-                    flush = unwritten > 0 && self.session.output().is_empty();
-                }
-                Wake::Commands(0) => self.task.commands = None,
-                Wake::Commands(_) => commands.drain(..).for_each(|command| self.submit(now, command)),
-                Wake::Answers => answered.drain(..).for_each(|answer| self.send_answer(now, answer)),
-                Wake::Read(Ok(1..)) => self.session.receive(now.into_std(), &mut input),
-                Wake::Wrote(ended) => self.lose(now, ended),
-                Wake::Read(ended) => self.lose(now, ended.map(|_| ())),
-                Wake::Deadline => self.handle_deadline(now),
+            let mut busy = self.poll_shutdown(cx, now, shutdown.as_mut());
+            busy |= self.poll_read(cx, now, transport);
+            busy |= self.poll_answers(cx, now);
+            busy |= self.poll_commands(cx, now);
+            if !self.session.is_closed() {
+                busy |= self.poll_write(cx, now, transport);
+                busy |= self.poll_alarm(cx, alarm.as_mut());
+            }
+            self.handle_events(now);
+            if self.session.is_closed() {
+                return Poll::Ready(());
+            }
+            if !busy {
+                return Poll::Pending;
             }
         }
     }
+
+    fn poll_shutdown(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        if self.close_by.is_some() || shutdown.poll(cx).is_pending() {
+            return false;
+        }
+        self.close_by = Some(now + self.task.shared.config.write_timeout());
+        self.session.unbind(now.into_std());
+        true
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant, transport: &mut dyn Transport) -> bool {
+        if self.session.output().len() >= OUTPUT_OCTETS {
+            return false;
+        }
+        if self.input.capacity() - self.input.len() < READ_OCTETS / 4 {
+            self.input.reserve(READ_OCTETS);
+        }
+        match pin!(transport.read_buf(&mut self.input)).poll(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(1..)) => {
+                self.session.receive(now.into_std(), &mut self.input);
+                self.handle_events(now);
+            }
+            Poll::Ready(ended) => self.lose(now, ended.map(|_| ())),
+        }
+        true
+    }
+
+    fn poll_answers(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut answered = std::mem::take(&mut self.answered);
+        let some = self.answers.poll_recv_many(cx, &mut answered, ANSWERS).is_ready();
+        answered.drain(..).for_each(|answer| self.send_answer(now, answer));
+        self.answered = answered;
+        some
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(queue) = &mut self.task.commands else { return false };
+        let mut commands = std::mem::take(&mut self.commands);
+        let window = usize::from(self.task.shared.config.window);
+        let some = queue.poll_recv_many(cx, &mut commands, window);
+        if some == Poll::Ready(0) {
+            // No handle is left.
+            self.task.commands = None;
+        }
+        commands.drain(..).for_each(|command| self.submit(now, command));
+        self.commands = commands;
+        some.is_ready()
+    }
+
+    /// Whether it lets reading go on.
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant, transport: &mut dyn Transport) -> bool {
+        let reading = self.session.output().len() < OUTPUT_OCTETS;
+        loop {
+            match self.poll_write_once(cx, Pin::new(&mut *transport)) {
+                Poll::Ready(Ok(true)) => self.write_by = None,
+                Poll::Ready(Ok(false)) => break,
+                Poll::Ready(Err(error)) => {
+                    self.lose(now, Err(error));
+                    break;
+                }
+                Poll::Pending => {
+                    let write_timeout = self.task.shared.config.write_timeout();
+                    self.write_by.get_or_insert(now + write_timeout);
+                    break;
+                }
+            }
+        }
+        !reading && self.session.output().len() < OUTPUT_OCTETS
+    }
+
+    /// Hands over what the transport takes at once, in the end lets it flush; false when nothing is left to do.
+    fn poll_write_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        transport: Pin<&mut (impl AsyncWrite + ?Sized)>,
+    ) -> Poll<io::Result<bool>> {
+        let output = self.session.output();
+        if output.is_empty() {
+            if !self.unflushed {
+                return Poll::Ready(Ok(false));
+            }
+            ready!(transport.poll_flush(cx))?;
+            self.unflushed = false;
+            return Poll::Ready(Ok(true));
+        }
+        match ready!(transport.poll_write(cx, output))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            // Begins again at the front of its memory.
+            all if all == output.len() => output.clear(),
+            some => output.advance(some),
+        }
+        self.unflushed = true;
+        Poll::Ready(Ok(true))
+    }
+
+    /// The alarm is moved only where it would go off too late: most deadlines move on before it does.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> bool {
+        let Some(deadline) = self.next_deadline() else { return false };
+        if alarm.is_elapsed() || deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
+        if alarm.poll(cx).is_pending() {
+            return false;
+        }
+        self.handle_deadline(Instant::now());
+        true
+    }
+
+    // ---- What is to be sent
 
     fn submit(&mut self, now: Instant, command: Command) {
         let Command { sm, pending } = command;
@@ -181,7 +280,6 @@ impl<'a> Connection<'a> {
 
     fn send_answer(&mut self, now: Instant, answered: Answered) {
         let Answered { sm, status, received } = answered;
-        self.unanswered = self.unanswered.saturating_sub(1);
         self.task.shared.metrics.answer.record(now.saturating_duration_since(received));
         self.session.answer_sm(now.into_std(), sm, status, MessageId::EMPTY);
     }
@@ -218,17 +316,31 @@ impl<'a> Connection<'a> {
 
     // ---- Events
 
-    fn handle_events(&mut self) {
+    fn handle_events(&mut self, now: Instant) {
         while let Some(event) = self.session.next_event() {
             let shared = &self.task.shared;
             let (link, metrics) = (&shared.name, &shared.metrics);
             match event {
-                Event::Sm(unanswered, sm) => self.deliver(unanswered, sm),
+                Event::Sm(unanswered, sm) => self.deliver(now, unanswered, sm),
+                Event::Request(unanswered, Body::DataSm(data)) => match Sm::try_from(data) {
+                    Ok(sm) => self.deliver(now, unanswered, sm),
+                    Err(error) => {
+                        metrics.refused_requests.count(CommandId::DATA_SM, error.status(), true);
+                        tracing::warn!(%link, %error, "data_sm refused");
+                        self.session.reject(now.into_std(), unanswered, error.status());
+                    }
+                },
+                Event::Request(unanswered, body) => {
+                    let (command, status) = (body.command_id(), CommandStatus::ESME_RINVCMDID);
+                    metrics.refused_requests.count(command, status, false);
+                    tracing::warn!(%link, %command, "request not served");
+                    self.session.reject(now.into_std(), unanswered, status);
+                }
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {
                     pending.note_congestion(&end);
                     pending.end(self.outcome(end, took));
                 }
-                Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(&end),
+                Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(now, &end),
                 Event::Late(pdu) => {
                     count(&metrics.late_responses);
                     tracing::warn!(%link, sequence = pdu.sequence, status = %pdu.status, "late response");
@@ -243,6 +355,7 @@ impl<'a> Connection<'a> {
                     let error = error.map(tracing::field::display);
                     tracing::warn!(%link, command = %command_id, sequence, %status, error, "request refused");
                 }
+                Event::Full(_) => count(&metrics.inbound_full),
                 Event::Notification(Pdu { body: Body::AlertNotification(alert), .. }) => {
                     // An address too long for a number is of no card.
                     if alert.is_available()
@@ -262,8 +375,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn handle_bind_end(&mut self, end: &End) {
-        let now = Instant::now();
+    fn handle_bind_end(&mut self, now: Instant, end: &End) {
         let (link, bind) = (&self.task.shared.name, self.task.mode);
         match end {
             End::Answered(pdu) if pdu.status.is_ok() => {
@@ -295,28 +407,18 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn deliver(&mut self, unanswered: UnansweredSm, sm: Sm) {
+    fn deliver(&mut self, now: Instant, unanswered: Unanswered, sm: Sm) {
         let shared = &self.task.shared;
-        let full = shared.config.inbound_full.status();
-        let (unanswered, status) = if self.unanswered >= usize::from(shared.config.inbound_queue) {
-            (Some(unanswered), full)
-        } else {
-            let answer = Answer::new(self.answer.clone(), unanswered);
-            let delivery = Delivery { link: Arc::clone(&shared.name), sm, answer };
-            match self.task.inbound.try_send(delivery) {
-                Ok(()) => {
-                    self.unanswered += 1;
-                    return count(&shared.metrics.delivered);
-                }
-                Err(mpsc::error::TrySendError::Full(delivery)) => (delivery.answer.take(), full),
-                Err(mpsc::error::TrySendError::Closed(delivery)) => {
-                    (delivery.answer.take(), CommandStatus::ESME_RX_T_APPN)
-                }
-            }
+        let answer = Answer::new(self.answer.clone(), unanswered, now);
+        let delivery = Delivery { link: Arc::clone(&shared.name), sm, answer };
+        let (delivery, status) = match self.task.inbound.try_send(delivery) {
+            Ok(()) => return count(&shared.metrics.delivered),
+            Err(TrySendError::Full(delivery)) => (delivery, shared.config.inbound_full.status()),
+            Err(TrySendError::Closed(delivery)) => (delivery, CommandStatus::ESME_RX_T_APPN),
         };
         count(&shared.metrics.inbound_full);
-        if let Some(unanswered) = unanswered {
-            self.session.answer_sm(Instant::now().into_std(), unanswered, status, MessageId::EMPTY);
+        if let Some(unanswered) = delivery.answer.take() {
+            self.session.answer_sm(now.into_std(), unanswered, status, MessageId::EMPTY);
         }
     }
 
@@ -352,35 +454,5 @@ impl<'a> Connection<'a> {
             (None, Some(status)) => Over::Refused(status),
             (None, None) => Over::Lost { bound_for: self.bound_at.map(|at| at.elapsed()) },
         }
-    }
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Writes once what the transport takes; with nothing to write, flushes. Cancelled, it has written nothing.
-async fn write(writer: &mut WriteHalf<Box<dyn Transport>>, output: &mut BytesMut) -> io::Result<()> {
-    if output.is_empty() {
-        return writer.flush().await;
-    }
-    match writer.write_buf(output).await? {
-        0 => Err(io::ErrorKind::WriteZero.into()),
-        _ => Ok(()),
-    }
-}
-
-/// As many commands as are there, at most `limit`, at least one; 0 where no handle is left.
-async fn next_commands(
-    queue: &mut Option<mpsc::Receiver<Command>>,
-    commands: &mut Vec<Command>,
-    limit: usize,
-) -> usize {
-    match queue {
-        Some(queue) => queue.recv_many(commands, limit).await,
-        None => std::future::pending().await,
     }
 }

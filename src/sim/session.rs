@@ -16,7 +16,7 @@ use crate::sim::operator::{Input, Output};
 use crate::sim::shell::{EsmeAccount, Request, SimConfig};
 use crate::smpp::{
     Bind, CloseReason, CommandStatus, End, Event, MessageId, Role, Session, SessionConfig, SystemId,
-    UnansweredBind, UnansweredSm,
+    Unanswered, UnansweredBind,
 };
 
 /// submit_sm without an answer, above which nothing is read.
@@ -69,7 +69,7 @@ struct Server<'a> {
     /// Given to the operator with the first bind that succeeds.
     to_session: Option<mpsc::Sender<Output>>,
     session: Session<DeliveryId>,
-    submits: BTreeMap<u64, UnansweredSm>,
+    submits: BTreeMap<u64, Unanswered>,
     last_token: u64,
     cut: Option<Cut>,
 }
@@ -180,7 +180,10 @@ impl Server<'_> {
                 Event::Refused { command_id, status, .. } => {
                     tracing::debug!(esme = self.esme.0, %command_id, %status, "refused");
                 }
-                Event::Late(_) | Event::Unexpected(_) | Event::Notification(_) => {}
+                Event::Request(unanswered, _) => {
+                    self.session.reject(now(), unanswered, CommandStatus::ESME_RINVCMDID);
+                }
+                Event::Late(_) | Event::Unexpected(_) | Event::Notification(_) | Event::Full(_) => {}
                 Event::Closed(reason) => return Some(reason),
             }
         }

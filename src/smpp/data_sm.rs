@@ -6,7 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::address::AddressFields;
 use super::reader::Reader;
 use super::{
-    Address, COctetString, DataCoding, DecodeError, EsmClass, Field, LongAddress, RegisteredDelivery, Tlvs,
+    Address, COctetString, DataCoding, DecodeError, EsmClass, Field, LongAddress, RegisteredDelivery, Sm,
+    Tlvs,
 };
 
 /// The body of data_sm.
@@ -48,5 +49,28 @@ impl DataSm {
         self.destination.put(out);
         out.put_slice(&[self.esm_class.0, self.registered_delivery.0, self.data_coding.0]);
         out.put_slice(self.tlvs.as_bytes());
+    }
+}
+
+/// As a gateway reads it: the same message with its user data in message_payload.
+impl TryFrom<DataSm> for Sm {
+    /// An address that is too long for a number.
+    type Error = DecodeError;
+
+    fn try_from(data: DataSm) -> Result<Self, DecodeError> {
+        let address = |address: LongAddress, field| {
+            let found = address.digits.as_bytes().len();
+            Address::try_from(address).map_err(|_| DecodeError::TooLong { field, max: 20, found })
+        };
+        Ok(Self {
+            service_type: data.service_type,
+            source: address(data.source, Field::SourceAddr)?,
+            destination: address(data.destination, Field::DestinationAddr)?,
+            esm_class: data.esm_class,
+            registered_delivery: data.registered_delivery,
+            data_coding: data.data_coding,
+            tlvs: data.tlvs,
+            ..Self::default()
+        })
     }
 }

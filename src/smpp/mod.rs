@@ -42,7 +42,8 @@ pub use pdu::{Body, Pdu, RawBody};
 pub use reader::{DecodeError, Field};
 pub use receipt::Receipt;
 pub use session::{
-    CloseReason, End, Event, RequestError, Role, Session, SessionConfig, UnansweredBind, UnansweredSm,
+    CloseReason, End, Event, RequestError, Role, Session, SessionConfig, Unanswered, UnansweredBind,
+    WrongResponse,
 };
 pub use sm::{MessageId, ShortMessage, ShortMessageError, Sm, SmResp, SmView};
 pub use status::CommandStatus;

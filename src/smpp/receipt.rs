@@ -71,27 +71,20 @@ const OTHER_STATES: [(&str, MessageState); 11] = [
     ("BLOCK", MessageState::REJECTED),
 ];
 
-/// Reads the receipt that `sm` is; `None` where it is none.
+/// Reads the receipt that `sm` is; `None` where it is none. A data_sm becomes an `Sm` first.
+///
+/// esm_class announces a receipt, or the TLV receipted_message_id does together with a state. The text may be empty.
 #[must_use]
 pub fn parse(sm: &Sm) -> Option<Receipt> {
-    read(sm.esm_class, &sm.user_data(), &sm.tlvs)
-}
-
-/// Reads the receipt that a data_sm is, whose text stands in message_payload; `None` where it is none.
-#[must_use]
-pub fn parse_data_sm(data_sm: &DataSm) -> Option<Receipt> {
-    read(data_sm.esm_class, &data_sm.tlvs.message_payload().unwrap_or_default(), &data_sm.tlvs)
-}
-
-/// esm_class announces a receipt, or the TLV receipted_message_id does together with a state. The text may be empty.
-fn read(esm_class: EsmClass, text: &[u8], tlvs: &Tlvs) -> Option<Receipt> {
-    let intermediate = esm_class.message_type() == MessageType::IntermediateNotification;
-    let announced = intermediate || esm_class.message_type() == MessageType::DeliveryReceipt;
+    let (message_type, tlvs) = (sm.esm_class.message_type(), &sm.tlvs);
+    let intermediate = message_type == MessageType::IntermediateNotification;
+    let announced = intermediate || message_type == MessageType::DeliveryReceipt;
     let id_tlv = tlvs.receipted_message_id();
     if !announced && id_tlv.is_none() {
         return None;
     }
-    let text = plain_text(text);
+    let text = sm.user_data();
+    let text = plain_text(&text);
     let text = before_original(&text);
     let message_id = id_tlv
         .as_ref()

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use airwrite::pcap::{Dialogue, DialoguePdu, Side};
-use airwrite::smpp::{
-    Body, CommandId, End, Event, Role, Session, SessionConfig, UnansweredBind, UnansweredSm,
-};
+use airwrite::smpp::{Body, CommandId, End, Event, Role, Session, SessionConfig, Unanswered, UnansweredBind};
 use bytes::{BufMut, BytesMut};
 
 use crate::captures;
@@ -35,7 +33,7 @@ struct Replay<'a> {
     ended: usize,
     bind: Option<UnansweredBind>,
     /// Messages without an answer, by their sequence number.
-    messages: BTreeMap<u32, UnansweredSm>,
+    messages: BTreeMap<u32, Unanswered>,
 }
 
 impl<'a> Replay<'a> {

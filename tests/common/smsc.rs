@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use airwrite::sim::CardSpec;
 use airwrite::smpp::{
     Address, CommandStatus, End, EsmClass, Event, Role, Session, SessionConfig, ShortMessage, Sm, SystemId,
-    UnansweredSm,
+    Unanswered,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -18,7 +18,7 @@ pub(crate) struct Smsc {
     session: Session<()>,
     input: BytesMut,
     /// What the gateway has submitted and nobody has looked at.
-    submitted: VecDeque<(UnansweredSm, Sm)>,
+    submitted: VecDeque<(Unanswered, Sm)>,
 }
 
 impl Smsc {
@@ -76,7 +76,7 @@ impl Smsc {
     }
 
     /// Answers what the gateway has submitted.
-    pub(crate) async fn answer(&mut self, submitted: UnansweredSm, status: CommandStatus, message_id: &str) {
+    pub(crate) async fn answer(&mut self, submitted: Unanswered, status: CommandStatus, message_id: &str) {
         self.session.answer_sm(now(), submitted, status, message_id.parse().unwrap());
         self.flush().await;
     }

@@ -9,7 +9,7 @@ use airwrite::gateway::CardRef;
 use airwrite::link::LinkConfig;
 use airwrite::ota::{Cntr, Spi2};
 use airwrite::smpp::{
-    Address, AlertNotification, Body, CommandStatus, End, EsmClass, Event, Pdu, Sm, UnansweredSm,
+    Address, AlertNotification, Body, CommandStatus, End, EsmClass, Event, Pdu, Sm, Unanswered,
 };
 use airwrite::store::Fault;
 use bytes::{Bytes, BytesMut};
@@ -354,7 +354,7 @@ impl Play {
     }
 
     /// Notes what the gateway submitted and answers it.
-    async fn submitted(&mut self, submitted: UnansweredSm, sm: &Sm) {
+    async fn submitted(&mut self, submitted: Unanswered, sm: &Sm) {
         let name = self.name(sm);
         self.answers.push(name);
         let number = sm.destination.digits.to_string();

@@ -189,12 +189,12 @@ fn a_receipt_may_be_in_message_payload_and_in_data_sm() {
     let told = parse(&Sm { tlvs: tlvs.clone(), ..receipt(b"") }).unwrap();
     assert_eq!((told.message_id.as_bytes(), told.state), (&b"42"[..], MessageState::EXPIRED));
     let data_sm = DataSm { esm_class: EsmClass::DELIVERY_RECEIPT, tlvs, ..DataSm::default() };
-    assert_eq!(parse_data_sm(&data_sm), Some(told));
+    assert_eq!(parse(&Sm::try_from(data_sm).unwrap()), Some(told));
     let tlvs = Tlvs::default().with(tag::RECEIPTED_MESSAGE_ID, b"42\0").unwrap();
     let tlvs = tlvs.with(tag::MESSAGE_STATE, &[8]).unwrap();
-    let told = parse_data_sm(&DataSm { tlvs, ..DataSm::default() }).unwrap();
+    let told = parse(&Sm::try_from(DataSm { tlvs, ..DataSm::default() }).unwrap()).unwrap();
     assert_eq!((told.message_id.as_bytes(), told.state), (&b"42"[..], MessageState::REJECTED));
-    assert_eq!(parse_data_sm(&DataSm::default()), None);
+    assert_eq!(parse(&Sm::try_from(DataSm::default()).unwrap()), None);
 }
 
 #[test]

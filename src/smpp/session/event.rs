@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::smpp::{Bind, BindMode, CommandId, CommandStatus, DecodeError, FrameError, Pdu, Sm};
+use crate::smpp::{Bind, BindMode, Body, CommandId, CommandStatus, DecodeError, FrameError, Pdu, Sm};
 
 /// Something that happened on a session.
 #[derive(Debug)]
@@ -10,7 +10,10 @@ pub enum Event<T> {
     /// The peer wants to bind (SMSC only): answer with `Session::answer_bind`.
     Bind(UnansweredBind, Bind),
     /// A short message came in (deliver_sm as ESME, submit_sm as SMSC): answer with `Session::answer_sm`.
-    Sm(UnansweredSm, Sm),
+    Sm(Unanswered, Sm),
+    /// Any other request that the peer's side sends over such a bind: answer with `Session::answer`, or with
+    /// `Session::reject` where it is not served.
+    Request(Unanswered, Body),
     /// A request of the caller has ended: its only end.
     Ended {
         /// What the caller gave along.
@@ -38,7 +41,10 @@ pub enum Event<T> {
         /// What was wrong with its body, where that was the reason.
         error: Option<DecodeError>,
     },
-    /// An outbind or alert_notification, which has no response.
+    /// A request of the peer that found as many unanswered ones as the session holds; it is answered with
+    /// `SessionConfig::full`.
+    Full(CommandId),
+    /// An outbind or alert_notification (ESME only), which has no response.
     Notification(Pdu),
     /// The session is over. Always the last event.
     Closed(CloseReason),
@@ -99,9 +105,21 @@ pub struct UnansweredBind {
     pub(super) mode: BindMode,
 }
 
-/// A short message to be answered, once; only on the session it came from.
+/// A short message or another request to be answered, once; only on the session it came from.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "a short message without an answer comes again"]
-pub struct UnansweredSm {
+#[must_use = "a request without an answer leaves the peer waiting, and a short message comes again"]
+pub struct Unanswered {
     pub(super) sequence: u32,
+    /// The response of its kind.
+    pub(super) response: CommandId,
+}
+
+/// A response of another kind than the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{expected} expected, found {found}")]
+pub struct WrongResponse {
+    /// The response of the request's kind.
+    pub expected: CommandId,
+    /// What was given.
+    pub found: CommandId,
 }

@@ -10,10 +10,12 @@
 //! - enquire_link is answered at once and sent only while nothing comes in;
 //! - a request that cannot be served is answered with its own response id and a fitting status, an unknown
 //!   one with generic_nack; only a command_length without a boundary closes the session;
-//! - a bind and a short message are answered by giving back their [`UnansweredBind`] or [`UnansweredSm`], in
-//!   any order, each at most once.
+//! - a bind and any other request are answered by giving back their [`UnansweredBind`] or [`Unanswered`], in any
+//!   order, each at most once; beyond [`SessionConfig::unanswered_max`] of them the session answers by itself.
 
 mod event;
+mod output;
+mod rules;
 mod slots;
 
 use std::collections::VecDeque;
@@ -25,9 +27,10 @@ use super::{
     Bind, BindMode, BindResp, Body, CommandId, CommandStatus, Frame, Header, MessageId, Pdu, Sm, SmResp,
     SystemId, Tlvs, frame,
 };
+use output::Output;
 use slots::{Request, Slots, Taken, What};
 
-pub use event::{CloseReason, End, Event, RequestError, UnansweredBind, UnansweredSm};
+pub use event::{CloseReason, End, Event, RequestError, Unanswered, UnansweredBind, WrongResponse};
 
 /// Which side of the session this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,10 @@ pub struct SessionConfig {
     pub response_timeout: Duration,
     /// After how long without any octet from the peer enquire_link is sent; `None` never sends it.
     pub enquire_link: Option<Duration>,
+    /// How many requests of the peer may wait for the caller's answer at one time.
+    pub unanswered_max: usize,
+    /// How one beyond that is answered: a temporary error, after which the peer tries again.
+    pub full: CommandStatus,
     /// The longest PDU accepted, header included, in octets.
     pub max_pdu_octets: usize,
     /// The sequence number of the first request: 1 to 7FFFFFFF.
@@ -56,7 +63,8 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// A window of 10, 30 s for responses and enquire_link, PDUs up to [`frame::DEFAULT_MAX_OCTETS`].
+    /// A window of 10, 30 s for responses and enquire_link, 4096 unanswered requests of the peer and then
+    /// ESME_RMSGQFUL, PDUs up to [`frame::DEFAULT_MAX_OCTETS`].
     #[must_use]
     pub const fn new(role: Role) -> Self {
         Self {
@@ -64,6 +72,8 @@ impl SessionConfig {
             window: 10,
             response_timeout: Duration::from_secs(30),
             enquire_link: Some(Duration::from_secs(30)),
+            unanswered_max: 4096,
+            full: CommandStatus::ESME_RMSGQFUL,
             max_pdu_octets: frame::DEFAULT_MAX_OCTETS,
             first_sequence: 1,
         }
@@ -91,13 +101,11 @@ pub struct Session<T> {
     config: SessionConfig,
     state: State,
     slots: Slots<T>,
-    /// Inbound binds and short messages the caller has not answered yet.
+    /// Requests of the peer the caller has not answered yet.
     unanswered: usize,
-    output: BytesMut,
+    output: Output,
     events: VecDeque<Event<T>>,
     last_received: Instant,
-    /// No request times out before this. It may be early, since answered requests do not move it.
-    response_deadline: Option<Instant>,
     enquiring: bool,
 }
 
@@ -111,10 +119,9 @@ impl<T> Session<T> {
             state: State::Open,
             slots: Slots::new(config.window, config.first_sequence),
             unanswered: 0,
-            output: BytesMut::new(),
+            output: Output::default(),
             events: VecDeque::new(),
             last_received: now,
-            response_deadline: None,
             enquiring: false,
         }
     }
@@ -134,7 +141,8 @@ impl<T> Session<T> {
         }
         self.state = State::Binding;
         let what = What::Bind(bind.mode, token);
-        Ok(self.send(now, bind.mode.command_id(), what, |out| bind.put(out)))
+        let put = |header, out: &mut BytesMut| frame::put(out, header, |out| bind.put(out));
+        Ok(self.put_request(now, bind.mode.command_id(), what, put))
     }
 
     /// Sends a short message: submit_sm as ESME, deliver_sm as SMSC. Returns its sequence number.
@@ -142,18 +150,42 @@ impl<T> Session<T> {
     /// # Errors
     /// The token comes back with the reason: the bind does not allow it, the window is full, or closed.
     pub fn send_sm(&mut self, now: Instant, sm: &Sm, token: T) -> Result<u32, (RequestError, T)> {
-        let (command_id, allowed) = match (self.config.role, self.state) {
-            (Role::Esme, State::Bound(mode)) => (CommandId::SUBMIT_SM, mode.submits()),
-            (Role::Smsc, State::Bound(mode)) => (CommandId::DELIVER_SM, mode.delivers()),
-            _ => return Err((self.refusal(), token)),
+        let command_id = match self.config.role {
+            Role::Esme => CommandId::SUBMIT_SM,
+            Role::Smsc => CommandId::DELIVER_SM,
         };
-        if !allowed {
-            return Err((RequestError::NotBound, token));
+        let put = |header, out: &mut BytesMut| frame::put(out, header, |out| sm.put(out));
+        self.request(now, command_id, token, put)
+    }
+
+    /// Sends any request but a bind, unbind or enquire_link. Returns its sequence number.
+    ///
+    /// # Errors
+    /// The token comes back with the reason: this side or the bind does not allow it, `body` is no request or
+    /// one without a response, the window is full, or closed.
+    pub fn send(&mut self, now: Instant, body: &Body, token: T) -> Result<u32, (RequestError, T)> {
+        let command_id = body.command_id();
+        self.request(now, command_id, token, |Header { status, sequence, .. }, out| {
+            body.encode(status, sequence, out);
+        })
+    }
+
+    /// Sends an outbind (before a bind) or an alert_notification (SMSC only); nothing answers it.
+    ///
+    /// # Errors
+    /// This side or the bind does not allow it, `body` is something else, or closed.
+    pub fn notify(&mut self, body: &Body) -> Result<(), RequestError> {
+        let allowed = match (body, self.state) {
+            (Body::AlertNotification(_), State::Bound(mode)) => self.config.role.may_send_over(mode),
+            (body, State::Open) => body.command_id() == CommandId::OUTBIND,
+            _ => false,
+        };
+        if !allowed || self.config.role != Role::Smsc {
+            return Err(self.refusal());
         }
-        if self.window_is_full() {
-            return Err((RequestError::WindowFull, token));
-        }
-        Ok(self.send(now, command_id, What::Sm(token), |out| sm.put(out)))
+        let sequence = self.slots.next_sequence();
+        self.output.put(|out| body.encode(CommandStatus::ESME_ROK, sequence, out));
+        Ok(())
     }
 
     /// Begins to unbind: no request is sent any more; when those under way have ended and what came in is
@@ -176,7 +208,6 @@ impl<T> Session<T> {
             return;
         }
         self.state = State::Closed;
-        self.response_deadline = None;
         while let Some((sequence, request)) = self.slots.pop() {
             self.end(now, sequence, request, End::Lost);
         }
@@ -193,28 +224,47 @@ impl<T> Session<T> {
             self.state = if status.is_ok() { State::Bound(bind.mode) } else { State::Open };
         }
         let resp = BindResp { mode: bind.mode, system_id, tlvs: Tlvs::default() };
-        Pdu { status, sequence: bind.sequence, body: Body::BindResp(resp) }.encode(&mut self.output);
+        self.output.put(|out| Body::BindResp(resp).encode(status, bind.sequence, out));
     }
 
-    /// Answers a short message with its own response. `message_id` stays empty in a deliver_sm_resp.
-    pub fn answer_sm(
+    /// Answers a short message (submit_sm, deliver_sm or data_sm) with its own response. `message_id` stays
+    /// empty in a deliver_sm_resp.
+    pub fn answer_sm(&mut self, now: Instant, sm: Unanswered, status: CommandStatus, message_id: MessageId) {
+        let resp = SmResp { message_id, tlvs: Tlvs::default() };
+        let body = match sm.response {
+            CommandId::SUBMIT_SM_RESP => Body::SubmitSmResp(resp),
+            CommandId::DELIVER_SM_RESP => Body::DeliverSmResp(resp),
+            CommandId::DATA_SM_RESP => Body::DataSmResp(resp),
+            // No short message: its response has no message_id of this kind.
+            _ => return self.reject(now, sm, status),
+        };
+        self.put_answer(now, |out| body.encode(status, sm.sequence, out));
+    }
+
+    /// Answers a request with `body`.
+    ///
+    /// # Errors
+    /// `body` is not the response of its kind; the request is answered with ESME_RSYSERR.
+    pub fn answer(
         &mut self,
         now: Instant,
-        sm: UnansweredSm,
+        request: Unanswered,
         status: CommandStatus,
-        message_id: MessageId,
-    ) {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        if self.state == State::Closed {
-            return;
+        body: &Body,
+    ) -> Result<(), WrongResponse> {
+        let (expected, found) = (request.response, body.command_id());
+        if expected != found {
+            self.reject(now, request, CommandStatus::ESME_RSYSERR);
+            return Err(WrongResponse { expected, found });
         }
-        let resp = SmResp { message_id, tlvs: Tlvs::default() };
-        let body = match self.config.role {
-            Role::Esme => Body::DeliverSmResp(resp),
-            Role::Smsc => Body::SubmitSmResp(resp),
-        };
-        Pdu { status, sequence: sm.sequence, body }.encode(&mut self.output);
-        self.unbind_when_idle(now);
+        self.put_answer(now, |out| body.encode(status, request.sequence, out));
+        Ok(())
+    }
+
+    /// Answers a request with a status and nothing more: an error, or ESME_RINVCMDID where it is not served.
+    pub fn reject(&mut self, now: Instant, request: Unanswered, status: CommandStatus) {
+        let header = Header { command_id: request.response, status, sequence: request.sequence };
+        self.put_answer(now, |out| put_empty(out, header));
     }
 
     // ---- What the caller hands over
@@ -237,21 +287,22 @@ impl<T> Session<T> {
 
     /// Does what is due at `now`: ends requests whose response did not come, sends enquire_link.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.response_deadline.is_some_and(|deadline| deadline <= now) {
-            self.expire(now);
-        }
+        self.expire(now);
         if self.enquire_deadline().is_some_and(|deadline| deadline <= now) {
             self.enquiring = true;
-            self.send(now, CommandId::ENQUIRE_LINK, What::EnquireLink, |_| {});
+            self.put_request(now, CommandId::ENQUIRE_LINK, What::EnquireLink, |header, out| {
+                put_empty(out, header)
+            });
         }
     }
 
     // ---- What the caller takes
 
-    /// When [`Self::handle_timeout`] is to be called next. It may turn out that nothing was due.
+    /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.response_deadline, self.enquire_deadline()].into_iter().flatten().min()
+        let response = self.slots.oldest().map(|sent| sent + self.config.response_timeout);
+        [response, self.enquire_deadline()].into_iter().flatten().min()
     }
 
     /// The next event, in the order in which things happened.
@@ -259,9 +310,10 @@ impl<T> Session<T> {
         self.events.pop_front()
     }
 
-    /// Octets to write to the peer; the caller removes from the front what it has written.
-    pub const fn output(&mut self) -> &mut BytesMut {
-        &mut self.output
+    /// Octets to write to the peer; the caller removes from the front what it has written, and asks again before
+    /// it writes more: an enquire_link_resp may have come ahead of what queues.
+    pub fn output(&mut self) -> &mut BytesMut {
+        self.output.octets()
     }
 
     /// The bind this session holds; `None` before, while unbinding and after.
@@ -307,7 +359,8 @@ impl<T> Session<T> {
         let command_id = body.command_id();
         match body {
             Body::EnquireLink => {
-                self.put_empty(CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK, sequence);
+                self.output
+                    .put_urgent(|out| Body::EnquireLinkResp.encode(CommandStatus::ESME_ROK, sequence, out));
             }
             Body::Unbind => {
                 self.put_empty(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);
@@ -322,18 +375,29 @@ impl<T> Session<T> {
                     self.events.push_back(Event::Bind(unanswered, bind));
                 }
             },
-            Body::SubmitSm(sm) | Body::DeliverSm(sm) => match self.sm_refusal(command_id) {
-                Some(status) => self.refuse(command_id, sequence, status, None),
-                None => {
-                    self.unanswered += 1;
-                    self.events.push_back(Event::Sm(UnansweredSm { sequence }, sm));
-                }
-            },
             Body::Malformed(_, error) => self.refuse(command_id, sequence, error.status(), Some(error)),
+            Body::Unknown(_) => self.refuse(command_id, sequence, CommandStatus::ESME_RINVCMDID, None),
+            body if !self.config.role.peer().sends(command_id) => {
+                self.refuse(body.command_id(), sequence, CommandStatus::ESME_RINVCMDID, None);
+            }
             body if command_id.is_notification() => {
                 self.events.push_back(Event::Notification(Pdu { status, sequence, body }));
             }
-            _ => self.refuse(command_id, sequence, CommandStatus::ESME_RINVCMDID, None),
+            body => match self.request_refusal() {
+                Some(status) => self.refuse(command_id, sequence, status, None),
+                None if self.unanswered >= self.config.unanswered_max => {
+                    self.put_empty(command_id.response(), self.config.full, sequence);
+                    self.events.push_back(Event::Full(command_id));
+                }
+                None => {
+                    self.unanswered += 1;
+                    let unanswered = Unanswered { sequence, response: command_id.response() };
+                    self.events.push_back(match body {
+                        Body::SubmitSm(sm) | Body::DeliverSm(sm) => Event::Sm(unanswered, sm),
+                        body => Event::Request(unanswered, body),
+                    });
+                }
+            },
         }
     }
 
@@ -362,17 +426,12 @@ impl<T> Session<T> {
         }
     }
 
-    /// Why a short message is not accepted now.
-    fn sm_refusal(&self, command_id: CommandId) -> Option<CommandStatus> {
+    /// Why a request that the peer's side sends over some bind is not accepted now.
+    const fn request_refusal(&self) -> Option<CommandStatus> {
         match (self.config.role, self.state) {
-            (Role::Esme, State::Bound(mode)) if command_id == CommandId::DELIVER_SM && mode.delivers() => {
-                None
-            }
-            (Role::Smsc, State::Bound(mode)) if command_id == CommandId::SUBMIT_SM && mode.submits() => None,
-            // It is welcome, only not on this session any more.
-            (Role::Esme, State::Unbinding { .. }) if command_id == CommandId::DELIVER_SM => {
-                Some(CommandStatus::ESME_RX_T_APPN)
-            }
+            (role, State::Bound(mode)) if role.peer().may_send_over(mode) => None,
+            // A message is welcome, only not on this session any more.
+            (Role::Esme, State::Unbinding { .. }) => Some(CommandStatus::ESME_RX_T_APPN),
             _ => Some(CommandStatus::ESME_RINVBNDSTS),
         }
     }
@@ -382,7 +441,7 @@ impl<T> Session<T> {
     fn end(&mut self, now: Instant, sequence: u32, request: Request<T>, end: End) {
         let took = now.saturating_duration_since(request.sent);
         let token = match request.what {
-            What::Sm(token) => token,
+            What::Request(token) => token,
             What::Bind(mode, token) => {
                 if self.state == State::Binding {
                     let bound = matches!(&end, End::Answered(pdu) if pdu.status.is_ok());
@@ -404,11 +463,9 @@ impl<T> Session<T> {
     }
 
     fn expire(&mut self, now: Instant) {
-        let timeout = self.config.response_timeout;
-        while let Some((sequence, request)) = self.slots.expire(now, timeout) {
+        while let Some((sequence, request)) = self.slots.expire(now, self.config.response_timeout) {
             self.end(now, sequence, request, End::TimedOut);
         }
-        self.response_deadline = self.slots.oldest().map(|sent| sent + timeout);
         self.unbind_when_idle(now);
     }
 
@@ -416,7 +473,7 @@ impl<T> Session<T> {
         let idle = self.slots.in_flight() == 0 && self.unanswered == 0;
         if idle && self.state == (State::Unbinding { sent: false }) {
             self.state = State::Unbinding { sent: true };
-            self.send(now, CommandId::UNBIND, What::Unbind, |_| {});
+            self.put_request(now, CommandId::UNBIND, What::Unbind, |header, out| put_empty(out, header));
         }
     }
 
@@ -437,20 +494,47 @@ impl<T> Session<T> {
 
     // ---- Inside: what goes out
 
-    /// Registers a request, then encodes it, so that its response always finds it.
-    fn send(
+    /// Sends a request of the caller, if that is allowed now.
+    fn request(
+        &mut self,
+        now: Instant,
+        command_id: CommandId,
+        token: T,
+        pdu: impl FnOnce(Header, &mut BytesMut),
+    ) -> Result<u32, (RequestError, T)> {
+        let role = self.config.role;
+        let allowed = matches!(self.state, State::Bound(mode)
+            if role.sends(command_id) && role.may_send_over(mode) && !command_id.is_notification());
+        if !allowed {
+            return Err((self.refusal(), token));
+        }
+        if self.window_is_full() {
+            return Err((RequestError::WindowFull, token));
+        }
+        Ok(self.put_request(now, command_id, What::Request(token), pdu))
+    }
+
+    /// Registers a request, then writes it, so that its response always finds it.
+    fn put_request(
         &mut self,
         now: Instant,
         command_id: CommandId,
         what: What<T>,
-        body: impl FnOnce(&mut BytesMut),
+        pdu: impl FnOnce(Header, &mut BytesMut),
     ) -> u32 {
         let sequence = self.slots.insert(Request { response: command_id.response(), sent: now, what });
-        let deadline = now + self.config.response_timeout;
-        self.response_deadline.get_or_insert(deadline);
         let header = Header { command_id, status: CommandStatus::ESME_ROK, sequence };
-        frame::put(&mut self.output, header, body);
+        self.output.put(|out| pdu(header, out));
         sequence
+    }
+
+    /// Answers a request that has reached the caller.
+    fn put_answer(&mut self, now: Instant, pdu: impl FnOnce(&mut BytesMut)) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.state != State::Closed {
+            self.output.put(pdu);
+            self.unbind_when_idle(now);
+        }
     }
 
     /// Answers a request that does not reach the caller.
@@ -466,11 +550,16 @@ impl<T> Session<T> {
     }
 
     fn put_empty(&mut self, command_id: CommandId, status: CommandStatus, sequence: u32) {
-        frame::put(&mut self.output, Header { command_id, status, sequence }, |out| {
-            // deliver_sm_resp always carries its unused message_id (§4.6.2).
-            if command_id == CommandId::DELIVER_SM_RESP {
-                out.put_u8(0);
-            }
-        });
+        self.output.put(|out| put_empty(out, Header { command_id, status, sequence }));
     }
+}
+
+/// A PDU with nothing to say.
+fn put_empty(out: &mut BytesMut, header: Header) {
+    frame::put(out, header, |out| {
+        // deliver_sm_resp always carries its unused message_id (§4.6.2).
+        if header.command_id == CommandId::DELIVER_SM_RESP {
+            out.put_u8(0);
+        }
+    });
 }

@@ -1,4 +1,4 @@
-//! Requests that wait for their response: an array indexed by sequence number.
+//! Requests that wait for their response: an array indexed by sequence number, linked from the oldest to the newest.
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ pub(super) struct Request<T> {
 /// Whose request it is.
 #[derive(Debug)]
 pub(super) enum What<T> {
-    /// The caller's short message.
-    Sm(T),
+    /// The caller's, of any kind but a bind.
+    Request(T),
     /// The caller's bind.
     Bind(BindMode, T),
     EnquireLink,
@@ -35,7 +35,7 @@ pub(super) enum What<T> {
 
 impl<T> What<T> {
     const fn is_callers(&self) -> bool {
-        matches!(self, Self::Sm(_) | Self::Bind(..))
+        matches!(self, Self::Request(_) | Self::Bind(..))
     }
 }
 
@@ -54,6 +54,9 @@ struct Slot<T> {
     /// The sequence number this slot was used for last; 0 for none.
     sequence: u32,
     state: State<T>,
+    /// Neighbours in the order of sending, while it waits.
+    older: Option<usize>,
+    newer: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -67,23 +70,40 @@ enum State<T> {
 /// array stays as small as the window however slow single responses are.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
+    /// A power of two of them.
     slots: Vec<Slot<T>>,
     next: u32,
     /// Waiting requests of the caller.
     in_flight: usize,
+    oldest: Option<usize>,
+    newest: Option<usize>,
 }
 
 impl<T> Slots<T> {
     /// Room for `window` (at least 1) requests of the caller and the session's own.
     pub(super) fn new(window: u16, first_sequence: u32) -> Self {
-        let count = usize::from(window) * MEMORY + OWN;
-        let slots = (0..count).map(|_| Slot { sequence: 0, state: State::Done }).collect();
-        Self { slots, next: first_sequence.clamp(1, LAST_SEQUENCE), in_flight: 0 }
+        let count = (usize::from(window) * MEMORY + OWN).next_power_of_two();
+        let empty = || Slot { sequence: 0, state: State::Done, older: None, newer: None };
+        Self {
+            slots: (0..count).map(|_| empty()).collect(),
+            next: first_sequence.clamp(1, LAST_SEQUENCE),
+            in_flight: 0,
+            oldest: None,
+            newest: None,
+        }
     }
 
     /// Waiting requests of the caller.
     pub(super) const fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// When the oldest waiting request was sent.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        match &self.slots.get(self.oldest?)?.state {
+            State::Waiting(request) => Some(request.sent),
+            State::TimedOut | State::Done => None,
+        }
     }
 
     /// Registers a request under the next sequence number whose slot is free.
@@ -92,22 +112,37 @@ impl<T> Slots<T> {
     /// slot is always free, and the search ends within two rounds.
     pub(super) fn insert(&mut self, request: Request<T>) -> u32 {
         let callers = usize::from(request.what.is_callers());
+        let older = self.newest;
         loop {
-            let sequence = self.next;
-            self.next = if sequence == LAST_SEQUENCE { 1 } else { sequence + 1 };
-            if let Some(slot) = self.slot(sequence)
+            let sequence = self.next_sequence();
+            let index = self.index(sequence);
+            if let Some(slot) = self.slots.get_mut(index)
                 && !matches!(slot.state, State::Waiting(_))
             {
-                *slot = Slot { sequence, state: State::Waiting(request) };
+                *slot = Slot { sequence, state: State::Waiting(request), older, newer: None };
+                match older.and_then(|older| self.slots.get_mut(older)) {
+                    Some(older) => older.newer = Some(index),
+                    None => self.oldest = Some(index),
+                }
+                self.newest = Some(index);
                 self.in_flight += callers;
                 return sequence;
             }
         }
     }
 
+    /// The next sequence number, for a PDU that nothing answers.
+    pub(super) const fn next_sequence(&mut self) -> u32 {
+        let sequence = self.next;
+        self.next = if sequence == LAST_SEQUENCE { 1 } else { sequence + 1 };
+        sequence
+    }
+
     /// Takes out the request that `response` with this sequence number answers.
     pub(super) fn take(&mut self, sequence: u32, response: CommandId) -> Taken<T> {
-        let Some(slot) = self.slot(sequence).filter(|slot| slot.sequence == sequence && sequence != 0) else {
+        let index = self.index(sequence);
+        let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.sequence == sequence && sequence != 0)
+        else {
             return Taken::Unexpected;
         };
         match &slot.state {
@@ -119,57 +154,40 @@ impl<T> Slots<T> {
                 return Taken::Late;
             }
         }
-        match std::mem::replace(&mut slot.state, State::Done) {
-            State::Waiting(request) => {
-                self.in_flight -= usize::from(request.what.is_callers());
-                Taken::Request(request)
-            }
-            State::TimedOut | State::Done => Taken::Unexpected,
-        }
+        self.remove(index, State::Done).map_or(Taken::Unexpected, |(_, request)| Taken::Request(request))
     }
 
     /// Takes out the oldest waiting request if it was sent `timeout` or longer before `now`.
     pub(super) fn expire(&mut self, now: Instant, timeout: Duration) -> Option<(u32, Request<T>)> {
-        self.take_oldest(|sent| now.saturating_duration_since(sent) >= timeout, State::TimedOut)
+        self.oldest().filter(|sent| now.saturating_duration_since(*sent) >= timeout)?;
+        self.remove(self.oldest?, State::TimedOut)
     }
 
     /// Takes out the oldest waiting request.
     pub(super) fn pop(&mut self) -> Option<(u32, Request<T>)> {
-        self.take_oldest(|_| true, State::Done)
+        self.remove(self.oldest?, State::Done)
     }
 
-    /// When the oldest waiting request was sent.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(Slot::sent).min()
-    }
-
-    fn take_oldest(&mut self, due: impl Fn(Instant) -> bool, then: State<T>) -> Option<(u32, Request<T>)> {
-        let waiting = self.slots.iter_mut().filter_map(|slot| slot.sent().map(|sent| (sent, slot)));
-        let (sent, slot) = waiting.min_by_key(|(sent, slot)| (*sent, slot.sequence))?;
-        if !due(sent) {
-            return None;
+    /// Takes a waiting request out of its slot and out of the line.
+    fn remove(&mut self, index: usize, then: State<T>) -> Option<(u32, Request<T>)> {
+        let slot = self.slots.get_mut(index)?;
+        let State::Waiting(request) = std::mem::replace(&mut slot.state, then) else { return None };
+        let (sequence, older, newer) = (slot.sequence, slot.older, slot.newer);
+        match older.and_then(|older| self.slots.get_mut(older)) {
+            Some(older) => older.newer = newer,
+            None => self.oldest = newer,
         }
-        match std::mem::replace(&mut slot.state, then) {
-            State::Waiting(request) => {
-                self.in_flight -= usize::from(request.what.is_callers());
-                Some((slot.sequence, request))
-            }
-            State::TimedOut | State::Done => None,
+        match newer.and_then(|newer| self.slots.get_mut(newer)) {
+            Some(newer) => newer.older = older,
+            None => self.newest = older,
         }
+        self.in_flight -= usize::from(request.what.is_callers());
+        Some((sequence, request))
     }
 
-    fn slot(&mut self, sequence: u32) -> Option<&mut Slot<T>> {
-        let count = self.slots.len();
-        usize::try_from(sequence).ok().and_then(|sequence| self.slots.get_mut(sequence % count))
-    }
-}
-
-impl<T> Slot<T> {
-    const fn sent(&self) -> Option<Instant> {
-        match &self.state {
-            State::Waiting(request) => Some(request.sent),
-            State::TimedOut | State::Done => None,
-        }
+    const fn index(&self, sequence: u32) -> usize {
+        // A platform with narrower addresses than sequence numbers would only reuse slots earlier.
+        sequence as usize & (self.slots.len() - 1)
     }
 }
 
@@ -179,7 +197,7 @@ mod tests {
     use super::*;
 
     fn request(token: u32, sent: Instant) -> Request<u32> {
-        Request { response: CommandId::SUBMIT_SM_RESP, sent, what: What::Sm(token) }
+        Request { response: CommandId::SUBMIT_SM_RESP, sent, what: What::Request(token) }
     }
 
     #[test]
@@ -213,16 +231,40 @@ mod tests {
     #[test]
     fn expires_oldest_first_and_knows_late_responses() {
         let start = Instant::now();
-        let timeout = Duration::from_secs(30);
         let mut slots = Slots::new(4, 1);
+        let timeout = Duration::from_secs(30);
+        let due = start + timeout;
         let old = slots.insert(request(0, start));
         let young = slots.insert(request(1, start + Duration::from_secs(1)));
-        let due = start + timeout;
         assert_eq!(slots.expire(due, timeout).map(|(sequence, _)| sequence), Some(old));
         assert!(slots.expire(due, timeout).is_none());
         assert!(matches!(slots.take(old, CommandId::SUBMIT_SM_RESP), Taken::Late));
         assert!(matches!(slots.take(old, CommandId::SUBMIT_SM_RESP), Taken::Unexpected));
         assert_eq!(slots.pop().map(|(sequence, _)| sequence), Some(young));
+        assert!(slots.pop().is_none());
+    }
+
+    /// Whatever is taken out from the middle of the line, its oldest is always known.
+    #[test]
+    fn the_line_stays_whole_however_responses_come() {
+        let start = Instant::now();
+        let mut slots = Slots::new(8, LAST_SEQUENCE - 100);
+        let mut waiting = Vec::new();
+        for step in 0..1000_u32 {
+            if waiting.len() < 8 {
+                let sent = start + Duration::from_secs(u64::from(step));
+                waiting.push((slots.insert(request(step, sent)), sent));
+            }
+            if step % 3 != 0 || waiting.len() == 8 {
+                let (sequence, _) = waiting.remove(step as usize * 7 % waiting.len());
+                assert!(matches!(slots.take(sequence, CommandId::SUBMIT_SM_RESP), Taken::Request(_)));
+            }
+            assert_eq!(slots.oldest(), waiting.first().map(|(_, sent)| *sent));
+            assert_eq!(slots.in_flight(), waiting.len());
+        }
+        for (sequence, _) in waiting {
+            assert_eq!(slots.pop().map(|(popped, _)| popped), Some(sequence));
+        }
         assert!(slots.pop().is_none());
     }
 }
