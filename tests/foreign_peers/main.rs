@@ -3,6 +3,7 @@
 //!
 //! `tests/foreign/run` installs them and runs these tests; elsewhere they are ignored.
 
+mod certificate;
 #[path = "../cli_place/mod.rs"]
 mod cli_place;
 mod kannel;
@@ -36,15 +37,18 @@ async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
-/// A whole capture of nothing but TCP. It is kept under its name in the directory that `AIRWRITE_CAPTURES` names.
-fn captured(path: &Path, name: &str) -> Capture {
-    let octets = std::fs::read(path).unwrap();
-    if let Some(directory) = std::env::var_os("AIRWRITE_CAPTURES") {
-        std::fs::write(PathBuf::from(directory).join(format!("{name}.pcapng")), &octets).unwrap();
-    }
-    let capture = pcap::read(&octets).unwrap();
-    assert_eq!((capture.truncated, capture.others), (false, 0), "{name}");
+/// A whole capture of nothing but TCP.
+fn captured(path: &Path) -> Capture {
+    let capture = pcap::read(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!((capture.truncated, capture.others), (false, 0));
     capture
+}
+
+/// Keeps a capture in the directory that `AIRWRITE_CAPTURES` names, if it does.
+fn keep(capture: &Path, name: &str) {
+    if let Some(directory) = std::env::var_os("AIRWRITE_CAPTURES") {
+        std::fs::copy(capture, PathBuf::from(directory).join(format!("{name}.pcapng"))).unwrap();
+    }
 }
 
 /// Runs each test with each message centre.

@@ -1,6 +1,7 @@
 //! The whole road: a card in a terminal, a foreign message centre as the network, `airwrite serve`, an order over HTTP.
 //! What is asserted of PDUs is what the foreign stack reads out of our octets.
 
+use std::fs;
 use std::sync::Arc;
 
 use airwrite::cli::sample::{Sample, device_imei, sample};
@@ -11,36 +12,51 @@ use airwrite::ota::tp::{Deliver, TpAddress, time_stamp};
 use airwrite::sim::{CardSpec, Preset};
 use airwrite::smpp::{CommandStatus, MessageState};
 
-use crate::captured;
+use serde_json::json;
+
+use crate::certificate::Certificate;
 use crate::line::Line;
 use crate::platform::{PASSWORD, Platform, SYSTEM_ID};
 use crate::smsc::{Bound, ForeignSm, ForeignSmsc, Stack, Submission};
 use crate::terminal::{Sent, Terminal};
 use crate::with_each_smsc;
+use crate::{captured, keep};
 
 with_each_smsc!(a_binding_and_a_write_over_a_transceiver);
 
 async fn a_binding_and_a_write_over_a_transceiver(stack: Stack) {
-    a_binding_and_a_write(stack, "trx").await;
+    let smsc = ForeignSmsc::start(stack).await;
+    a_binding_and_a_write(stack, smsc, "trx", "", &format!("{}-trx", stack.name())).await;
 }
 
 /// smpp34 takes no deliver_sm_resp from a receiver.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs npm smpp: tests/foreign/run installs it"]
 async fn npm_smpp_a_binding_and_a_write_over_a_pair() {
-    a_binding_and_a_write(Stack::NpmSmpp, "tx_rx").await;
+    let smsc = ForeignSmsc::start(Stack::NpmSmpp).await;
+    a_binding_and_a_write(Stack::NpmSmpp, smsc, "tx_rx", "", "npm-smpp-tx_rx").await;
+}
+
+/// The capture shows what is spoken within.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm smpp: tests/foreign/run installs it"]
+async fn npm_smpp_a_binding_and_a_write_over_tls() {
+    let files = Certificate::new();
+    let [own, key] = [&files.certificate, &files.key].map(|path| fs::read_to_string(path).unwrap());
+    let smsc = ForeignSmsc::start_with(Stack::NpmSmpp, &json!({ "key": key, "cert": own })).await;
+    let tls = format!("tls = {{ ca_file = {:?}, server_name = {:?} }}", files.certificate, Certificate::NAME);
+    a_binding_and_a_write(Stack::NpmSmpp, smsc, "trx", &tls, "npm-smpp-tls").await;
 }
 
 /// On the way the message centre wants less for a while, and the line breaks.
-async fn a_binding_and_a_write(stack: Stack, bind: &str) {
+async fn a_binding_and_a_write(stack: Stack, mut smsc: ForeignSmsc, bind: &str, keys: &str, name: &str) {
     let sample = sample(1, 31).unwrap();
     let Sample { cards, targets } = &sample;
     let (spec, target) = (spec(&cards[0]), targets[0]);
     let preset = spec.preset.unwrap();
     let mut terminal = Terminal::new(&spec, [(preset.imsi, preset.msisdn), (target.imsi, target.msisdn)]);
-    let mut smsc = ForeignSmsc::start(stack).await;
     let line = Line::to(smsc.address, Arc::new(TcpConnector)).await;
-    let mut platform = Platform::start(line.address, &sample, &format!("bind = {bind:?}"));
+    let mut platform = Platform::start(line.address, &sample, &format!("bind = {bind:?}\n{keys}"));
     let mut network = Network::bound(&mut smsc, bind).await;
 
     // The card asks to be bound and is.
@@ -90,8 +106,10 @@ async fn a_binding_and_a_write(stack: Stack, bind: &str) {
     assert_eq!(smsc.waiting(), 0, "nothing more was submitted");
     let binds = if bind == "trx" { 1 } else { 2 };
     assert_eq!((line.taken(), line.most_open()), (2 * binds, binds), "one connection to a bind");
-    let capture = captured(&platform.capture(), &format!("{}-{bind}", stack.name()));
+    keep(&platform.capture(), name);
+    let capture = captured(&platform.capture());
     assert_eq!(capture.dialogues.len(), 2 * binds);
+    assert!(capture.dialogues.iter().all(|dialogue| dialogue.pdus.len() > 1), "PDUs in the clear");
 }
 
 /// registered_delivery (§5.2.17).

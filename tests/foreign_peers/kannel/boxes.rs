@@ -52,14 +52,15 @@ struct Receipt {
 }
 
 impl Boxes {
-    /// Bound to `smsc`.
-    pub(super) async fn start(smsc: SocketAddr, bind: BindKind) -> Self {
+    /// Bound to `smsc`, with TLS or without.
+    pub(super) async fn start(smsc: SocketAddr, bind: BindKind, tls: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (tell, told) = mpsc::unbounded_channel();
         let (platform, receiver) = receive(tell).await;
         let ports = free_ports();
         let config = directory.path().join("kannel.conf");
-        fs::write(&config, configuration(directory.path(), smsc, bind, ports, &platform)).unwrap();
+        let connections = connections(smsc, bind, tls);
+        fs::write(&config, configuration(directory.path(), &connections, ports, &platform)).unwrap();
         let [admin, smsbox, sendsms] = ports.map(|port| format!("127.0.0.1:{port}"));
         let start = |program: &str| {
             let log = directory.path().join(format!("{program}.log"));
@@ -148,19 +149,11 @@ impl Drop for Boxes {
 
 fn configuration(
     directory: &Path,
-    smsc: SocketAddr,
-    bind: BindKind,
+    connections: &str,
     [admin, smsbox, sendsms]: [u16; 3],
     platform: &str,
 ) -> String {
     let store = directory.display();
-    let port = smsc.port();
-    let connections = match bind {
-        BindKind::Trx => connection(smsc, &format!("port = {port}\ntransceiver-mode = true")),
-        BindKind::TxRx => {
-            ["port", "receive-port"].map(|kind| connection(smsc, &format!("{kind} = {port}"))).concat()
-        }
-    };
     format!(
         r#"
 group = core
@@ -191,8 +184,19 @@ post-url = "{platform}/message"
     )
 }
 
-/// One SMPP session of bearerbox.
-fn connection(smsc: SocketAddr, bind: &str) -> String {
+/// The SMPP sessions of bearerbox.
+fn connections(smsc: SocketAddr, bind: BindKind, tls: bool) -> String {
+    let port = smsc.port();
+    let connection = |bind: &str| connection(smsc, bind, tls);
+    match bind {
+        BindKind::Trx => connection(&format!("port = {port}\ntransceiver-mode = true")),
+        BindKind::TxRx => {
+            ["port", "receive-port"].map(|kind| connection(&format!("{kind} = {port}"))).concat()
+        }
+    }
+}
+
+fn connection(smsc: SocketAddr, bind: &str, tls: bool) -> String {
     format!(
         r#"
 group = smsc
@@ -209,6 +213,7 @@ source-addr-npi = 0
 dest-addr-ton = 1
 dest-addr-npi = 1
 reconnect-delay = 1
+use-ssl = {tls}
 enquire-link-interval = 1
 "#,
         host = smsc.ip(),

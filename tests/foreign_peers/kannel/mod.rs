@@ -8,31 +8,45 @@ mod platform;
 use airwrite::applet::{Message, Poll, PollWhat, WriteStatus};
 use airwrite::link::BindKind;
 use airwrite::ota::Rsc;
-use airwrite::pcap::Capture;
-use airwrite::smpp::{Body, Sm};
+use airwrite::sim::TlsServer;
+use airwrite::smpp::Body;
 
 use boxes::Boxes;
 use operator::Operator;
 use platform::{Heard, order};
 
-use crate::until;
+use crate::certificate::Certificate;
+use crate::{keep, until};
 
 /// R15, R26: the packet goes to the preset number of the card, the result comes from the new one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kannel: tests/foreign/run installs it"]
 async fn kannel_writes_a_card_over_a_transceiver() {
-    a_card_is_written(BindKind::Trx, 1, "kannel-trx").await;
+    let operator = a_card_is_written(BindKind::Trx, None).await;
+    assert_submitted(&operator, "kannel-trx").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Kannel: tests/foreign/run installs it"]
 async fn kannel_writes_a_card_over_a_pair() {
-    a_card_is_written(BindKind::TxRx, 2, "kannel-tx_rx").await;
+    let operator = a_card_is_written(BindKind::TxRx, None).await;
+    assert_submitted(&operator, "kannel-tx_rx").await;
 }
 
-async fn a_card_is_written(bind: BindKind, connections: usize, name: &str) {
-    let operator = Operator::start("").await;
-    let mut kannel = Boxes::start(operator.line.address, bind).await;
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kannel: tests/foreign/run installs it"]
+async fn kannel_writes_a_card_over_tls() {
+    let Certificate { certificate, key, .. } = &Certificate::new();
+    let operator =
+        a_card_is_written(BindKind::Trx, Some(TlsServer::new(certificate, key, None).unwrap())).await;
+    let capture = operator.captured().await;
+    assert!(capture.dialogues.iter().all(|dialogue| dialogue.pdus.is_empty()), "nothing is in the clear");
+}
+
+async fn a_card_is_written(bind: BindKind, tls: Option<TlsServer>) -> Operator {
+    let with_tls = tls.is_some();
+    let operator = Operator::start("", tls).await;
+    let mut kannel = Boxes::start(operator.line.address, bind, with_tls).await;
 
     // The card reports the device it is in.
     operator.sim.power_on([0]).await.unwrap();
@@ -69,11 +83,20 @@ async fn a_card_is_written(bind: BindKind, connections: usize, name: &str) {
     let totals = report.totals;
     assert_eq!((totals.submits, totals.refused, totals.delivered), (1, 0, 1));
     assert_eq!((totals.mo_acknowledged, totals.mo_repeated, totals.mo_dropped), (4, 0, 0));
+    let connections = if bind == BindKind::Trx { 1 } else { 2 };
     assert_eq!((operator.line.taken(), operator.line.most_open()), (connections, connections));
-
     kannel.end();
-    let capture = operator.captured(name).await;
-    let [sm] = <[_; 1]>::try_from(submitted(&capture)).expect("one submit_sm");
+    operator
+}
+
+/// What `coding=1`, `mclass=2`, `alt-dcs=1`, `pid=127` and a user data header come to.
+async fn assert_submitted(operator: &Operator, name: &str) {
+    let capture = operator.captured().await;
+    keep(&operator.capture(), name);
+    let pdus = capture.dialogues.iter().flat_map(|dialogue| &dialogue.pdus);
+    let submitted =
+        pdus.filter_map(|seen| if let Body::SubmitSm(sm) = &seen.pdu.body { Some(sm) } else { None });
+    let [sm] = submitted.collect::<Vec<_>>().try_into().expect("one submit_sm");
     assert_eq!((sm.protocol_id, sm.data_coding.0), (0x7F, 0xF6));
     assert_eq!(
         (sm.esm_class.0, sm.esm_class.udhi()),
@@ -88,8 +111,8 @@ async fn a_card_is_written(bind: BindKind, connections: usize, name: &str) {
 #[ignore = "needs Kannel: tests/foreign/run installs it"]
 async fn kannel_is_throttled_and_loses_the_line() {
     const MESSAGES: u64 = 3;
-    let operator = Operator::start("smsc.throttled = 100").await;
-    let mut kannel = Boxes::start(operator.line.address, BindKind::Trx).await;
+    let operator = Operator::start("smsc.throttled = 100", None).await;
+    let mut kannel = Boxes::start(operator.line.address, BindKind::Trx, false).await;
     for number in 0..MESSAGES {
         let packet = platform::packet(&operator.keys, number + 1, &POLL);
         kannel.send(&operator.preset.msisdn, &packet).await;
@@ -110,11 +133,6 @@ async fn kannel_is_throttled_and_loses_the_line() {
             delivered += 1;
         }
     }
-}
-
-fn submitted(capture: &Capture) -> Vec<&Sm> {
-    let pdus = capture.dialogues.iter().flat_map(|dialogue| &dialogue.pdus);
-    pdus.filter_map(|seen| if let Body::SubmitSm(sm) = &seen.pdu.body { Some(sm) } else { None }).collect()
 }
 
 /// What Kannel calls the receipt of a message that has reached the terminal.

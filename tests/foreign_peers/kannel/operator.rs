@@ -1,5 +1,6 @@
 //! The simulated operator with one card, whose SMPP goes over a line that can be broken.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use airwrite::cli::sample::{Target, device_imei, sample};
@@ -9,7 +10,7 @@ use airwrite::ota::KeySet;
 use airwrite::pcap::{Capture, Recorder};
 use airwrite::sim::{
     self, CardSpec, EsmeAccount, FaultPlan, Latencies, OperatorConfig, Preset, SimConfig, SimHandle,
-    SmscTotals,
+    SmscTotals, TlsServer,
 };
 use airwrite::world::{SystemClock, SystemRng};
 use tempfile::TempDir;
@@ -18,8 +19,7 @@ use tokio::net::TcpListener;
 use super::boxes::{PASSWORD, SYSTEM_ID};
 use crate::line::Line;
 
-/// The file in which the line is recorded.
-const CAPTURE: &str = "kannel.pcapng";
+const CAPTURE: &str = "line.pcapng";
 
 pub(super) struct Operator {
     pub(super) sim: SimHandle,
@@ -35,7 +35,7 @@ pub(super) struct Operator {
 
 impl Operator {
     /// The card's device is off. `faults` is a plan of what goes wrong.
-    pub(super) async fn start(faults: &str) -> Self {
+    pub(super) async fn start(faults: &str, tls: Option<TlsServer>) -> Self {
         let sample = sample(1, 31).unwrap();
         let (row, target) = (&sample.cards[0], sample.targets[0]);
         let keys = row.keys[0].key_set().unwrap();
@@ -57,6 +57,7 @@ impl Operator {
                 password: PASSWORD.into(),
                 short_codes: vec![CardSpec::SHORT_CODE.into()],
             }],
+            tls,
             ..SimConfig::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -72,9 +73,14 @@ impl Operator {
     }
 
     /// What has gone over the line so far.
-    pub(super) async fn captured(&self, name: &str) -> Capture {
+    pub(super) async fn captured(&self) -> Capture {
         self.recorder.flush().await;
-        crate::captured(&self.directory.path().join(CAPTURE), name)
+        crate::captured(&self.capture())
+    }
+
+    /// The file in which the line is recorded.
+    pub(super) fn capture(&self) -> PathBuf {
+        self.directory.path().join(CAPTURE)
     }
 
     pub(super) async fn totals(&self) -> SmscTotals {
