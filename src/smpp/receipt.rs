@@ -5,9 +5,7 @@ use std::borrow::Cow;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-use super::{
-    COctetString, DataSm, EsmClass, MessageId, MessageState, MessageType, NetworkErrorCode, Sm, Tlvs,
-};
+use super::{COctetString, MessageId, MessageState, MessageType, NetworkErrorCode, Sm};
 
 /// What a receipt says about an earlier message.
 ///

@@ -47,7 +47,7 @@ impl Platform {
             {keys}
             [[route]]
             name = "all"
-            link = "smsc"
+            links = ["smsc"]
             "#
         );
         fs::write(place.path("airwrite.toml"), config).unwrap();

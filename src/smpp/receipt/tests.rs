@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::smpp::{ShortMessage, tag};
+use crate::smpp::{DataSm, EsmClass, ShortMessage, Tlvs, tag};
 
 fn receipt(text: &[u8]) -> Sm {
     Sm {
