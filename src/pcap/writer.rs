@@ -72,11 +72,14 @@ impl Target {
             Self::Directory { directory, name, files, .. } => (directory, name, files),
         };
         let numbers = numbers(directory, name).await?;
-        let next = numbers.last().map_or(1, |last| last + 1);
-        let path = |number: u64| directory.join(format!("{name}-{number:08}.pcapng"));
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        let path = |number| directory.join(file_name(name, number));
         let file = open(&path(next), OpenOptions::new().create_new(true)).await?;
-        for old in numbers.into_iter().filter(|number| number + files <= next) {
-            fs::remove_file(path(old)).await?;
+        for old in numbers.into_iter().map_while(|number| (next - number >= *files).then(|| path(number))) {
+            if let Err(error) = fs::remove_file(&old).await {
+                // The new file is there all the same.
+                tracing::warn!(capture = %name, path = %old.display(), %error, "an old capture cannot be removed");
+            }
         }
         Ok(file)
     }
@@ -96,7 +99,12 @@ async fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// The numbers of the files of this name, in order.
+/// What the file of this number is called.
+fn file_name(name: &str, number: u64) -> String {
+    format!("{name}-{number:08}.pcapng")
+}
+
+/// The numbers of the files of this name, in order. A file with a number that is written otherwise is none of them.
 async fn numbers(directory: &Path, name: &str) -> io::Result<Vec<u64>> {
     let mut entries = fs::read_dir(directory).await?;
     let mut numbers = Vec::new();
@@ -105,7 +113,8 @@ async fn numbers(directory: &Path, name: &str) -> io::Result<Vec<u64>> {
         let digits = file
             .to_str()
             .and_then(|file| file.strip_prefix(name)?.strip_prefix('-')?.strip_suffix(".pcapng"));
-        numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        numbers.extend(number.filter(|number| file == *file_name(name, *number)));
     }
     numbers.sort_unstable();
     Ok(numbers)
