@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::packets::{ReadError, TcpSegment, packets};
 use super::reassembly::{Brought, Reassembly, Segment, Stream, StreamEnd};
 use super::{Both, Side};
-use crate::smpp::{CommandId, Frame, FrameError, Pdu, frame};
+use crate::smpp::{CommandId, Frame, Pdu, frame};
 
 /// What a capture holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,11 +174,14 @@ fn cut(from: Side, stream: &Stream, pdus: &mut Vec<DialoguePdu>) -> usize {
     let mut at = if gaps().any(|at| at == 0) { next_begin(stream, 0) } else { 0 };
     for end in gaps().filter(|at| *at > 0).chain([stream.octets.len()]) {
         while at < end {
-            match first_frame(stream.octets.get(at..end).unwrap_or_default()) {
-                Ok(Some((frame, length))) => {
+            let rest = stream.octets.get(at..end).unwrap_or_default();
+            match frame::peek(rest, frame::DEFAULT_MAX_OCTETS) {
+                Ok(Some((header, body))) => {
+                    let length = frame::HEADER_OCTETS + body.len();
                     let octets = stream.octets.slice(at..at + length);
+                    let pdu = Pdu::decode(Frame { header, body: octets.slice(frame::HEADER_OCTETS..) });
                     let Segment { packet, time_ns, .. } = brought(stream, at + length - 1);
-                    pdus.push(DialoguePdu { from, packet, time_ns, octets, pdu: Pdu::decode(frame) });
+                    pdus.push(DialoguePdu { from, packet, time_ns, octets, pdu });
                     at += length;
                     framed += length;
                 }
@@ -189,13 +192,6 @@ fn cut(from: Side, stream: &Stream, pdus: &mut Vec<DialoguePdu>) -> usize {
         at = next_begin(stream, end.max(at));
     }
     framed
-}
-
-/// The PDU at the front, and how long it is; `None` where it is not complete.
-fn first_frame(octets: &[u8]) -> Result<Option<(Frame, usize)>, FrameError> {
-    let length = octets.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
-    let mut input = BytesMut::from(octets.get(..length).unwrap_or(octets));
-    Ok(frame::next(&mut input, frame::DEFAULT_MAX_OCTETS)?.map(|frame| (frame, length)))
 }
 
 /// The segment that brought this octet.
