@@ -230,8 +230,8 @@ impl Gateway {
     }
 
     /// Submits one part. The first one meets a busy SMSC once: the whole packet goes back to its lane. A later one is
-    /// tried again, because the card waits for it: over the same link, whose source address the card has seen, and as
-    /// long as it lasts over the same connection.
+    /// tried again, because the card waits for it: over the same link, whose source address the card has seen. While the
+    /// SMSC takes them, all go over the same connection.
     async fn submit_patiently(
         &self,
         slot: &mut Option<Slot>,
@@ -256,6 +256,8 @@ impl Gateway {
             let again = part.index > 0 && tries < PART_TRIES && !self.0.closing.is_cancelled();
             if verdict == Submitted::Throttled && again {
                 tries += 1;
+                // Meanwhile the place in the window is somebody else's.
+                drop(kept);
                 self.pause(back_off).await;
             } else {
                 *slot = kept;

@@ -121,7 +121,9 @@ impl Binds {
                 self.permits.forget_permits(std::mem::take(&mut bind.free));
             }
         }
-        self.sending.send_replace(inner.sending().next().is_some());
+        let sending = inner.sending().next().is_some();
+        // Whoever waits with a place in the line keeps it while nothing has changed.
+        self.sending.send_if_modified(|was| std::mem::replace(was, sending) != sending);
         let whole = inner.whole();
         if whole == LinkState::Closed {
             self.permits.close();
