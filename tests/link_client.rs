@@ -628,6 +628,7 @@ async fn what_a_link_counts_is_read_by_prometheus() {
     let text = exposition(&setup.link);
     for sample in [
         "link_bound{link=\"north\"} 1",
+        "link_binds_up{link=\"north\"} 1",
         "link_submits_in_flight{link=\"north\"} 0",
         "link_connections_total{link=\"north\"} 1",
         "link_binds_total{link=\"north\"} 1",

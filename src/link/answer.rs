@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::smpp::{CommandStatus, Sm, Unanswered};
 
-/// A deliver_sm that waits for its answer.
+/// A deliver_sm or data_sm that waits for its answer.
 #[derive(Debug)]
 pub struct Delivery {
     /// The name of the link it came over.
@@ -18,7 +18,7 @@ pub struct Delivery {
     pub answer: Answer,
 }
 
-/// The right to answer one deliver_sm, in any order. Dropped, it answers ESME_RX_T_APPN: deliver again.
+/// The right to answer one [`Delivery`], in any order. Dropped, it answers ESME_RX_T_APPN: deliver again.
 #[derive(Debug)]
 pub struct Answer {
     answers: mpsc::Sender<Answered>,

@@ -26,17 +26,18 @@ impl LinksCollector {
         Self(links)
     }
 
+    /// A gauge; a link without a value has no sample.
     fn gauge(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        value: impl Fn(&Link) -> u64,
+        value: impl Fn(&Link) -> Option<u64>,
     ) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        self.0.iter().try_for_each(|link| {
+        self.0.iter().filter_map(|link| Some((link, value(link)?))).try_for_each(|(link, value)| {
             let labels = [("link", &**link.name())];
-            ConstGauge::new(value(link)).encode(family.encode_family(&labels)?)
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)
         })
     }
 
@@ -76,11 +77,14 @@ impl LinksCollector {
 impl Collector for LinksCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let to = &mut encoder;
-        self.gauge(to, "link_bound", "Whether every bind is up (1) or not (0)", |link| {
-            u64::from(*link.state().borrow() == LinkState::Bound)
+        self.gauge(to, "link_bound", "Whether binds are up that send and receive (1) or not (0)", |link| {
+            Some(u64::from(*link.state().borrow() == LinkState::Bound))
         })?;
+        self.gauge(to, "link_binds_up", "Binds that are up", |link| u64::try_from(link.binds().up).ok())?;
+        let help = "submit_sm that may leave in a second, where not only the windows limit them";
+        self.gauge(to, "link_rate", help, |link| link.rate().map(|rate| rate.round() as u64))?;
         self.gauge(to, "link_submits_in_flight", "submit_sm that wait for their response", |link| {
-            link.metrics().in_flight()
+            Some(link.metrics().in_flight())
         })?;
         self.counter(to, "link_connections", "Connections opened", |metrics| total(&metrics.connected))?;
         self.counter(to, "link_binds", "Binds accepted by the SMSC", |metrics| total(&metrics.bound))?;
