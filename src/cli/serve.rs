@@ -102,11 +102,12 @@ async fn serve_signals(signals: &mut Signals, gateway: &Gateway) -> &'static str
         match signals.next().await {
             Asked::End(signal) => return signal,
             Asked::TryAgain => {
-                for (link, state, _) in gateway.links() {
-                    // A link that is usable may have a refused bind as well.
-                    if gateway.resume_link(&link) && matches!(state, LinkState::Refused(_)) {
-                        tracing::info!(%link, "resumed by SIGHUP");
+                for link in gateway.links() {
+                    if matches!(*link.state().borrow(), LinkState::Refused(_)) {
+                        tracing::info!(link = %link.name(), "resumed by SIGHUP");
                     }
+                    // A link that is usable may have a refused bind as well.
+                    link.resume();
                 }
             }
         }

@@ -304,24 +304,15 @@ impl Gateway {
         missing
     }
 
-    /// Its links by name, what each is doing, and how many of its binds are up.
-    #[must_use]
-    pub fn links(&self) -> Vec<(String, LinkState, BindsUp)> {
-        let links = self.0.links.iter();
-        links.map(|(name, link)| (name.clone(), *link.state().borrow(), link.binds())).collect()
+    /// Its links, by name.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.0.links.values()
     }
 
     /// The link of this name.
     #[must_use]
     pub fn link(&self, name: &str) -> Option<&Link> {
         self.0.links.get(name)
-    }
-
-    /// Lets the binds of a link try again that the SMSC has refused; nothing for those that are working. False where there
-    /// is no link of this name.
-    #[must_use]
-    pub fn resume_link(&self, name: &str) -> bool {
-        self.0.links.get(name).map(Link::resume).is_some()
     }
 
     /// Puts cards into the store ([`import`](import::import)), and tries again what came from their numbers before.

@@ -65,7 +65,7 @@ impl Platform {
         let platform = Self { gateway, sample, smscs };
         platform
             .until("every link is bound", || {
-                platform.gateway.links().iter().all(|(_, state, _)| *state == LinkState::Bound)
+                platform.gateway.links().all(|link| *link.state().borrow() == LinkState::Bound)
             })
             .await;
         platform
@@ -123,7 +123,8 @@ impl Platform {
             }
         };
         timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| {
-            panic!("{what}: {:?}, {} cards", self.gateway.links(), self.packets().len());
+            let states: Vec<_> = self.gateway.links().map(|link| *link.state().borrow()).collect();
+            panic!("{what}: {states:?}, {} cards", self.packets().len());
         });
     }
 
@@ -158,7 +159,7 @@ async fn balance_and_failover(platform: &Platform) {
     platform.smscs[0].up(true);
     platform
         .until("both are bound", || {
-            platform.gateway.links().iter().all(|(_, state, _)| *state == LinkState::Bound)
+            platform.gateway.links().all(|link| *link.state().borrow() == LinkState::Bound)
         })
         .await;
     let before = platform.taken(0).len();

@@ -249,11 +249,11 @@ async fn bad_credentials_stop_the_link_and_readiness_says_so() {
         assert_eq!(missing[0].part, "link smsc");
         assert!(missing[0].reason.contains(&status.to_string()), "{}", missing[0].reason);
         assert_eq!(scene.link_events().await, [format!("1 link.refused: {status}")]);
-        assert!(scene.gateway.resume_link("smsc"));
+        scene.gateway.link("smsc").unwrap().resume();
         let stream = scene.connection().await;
         let _smsc = Smsc::answer_bind(stream, status).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(scene.gateway.resume_link("smsc"));
+        scene.gateway.link("smsc").unwrap().resume();
         let _smsc = Smsc::accept(&mut scene).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(scene.gateway.readiness().is_empty(), "{:?}", scene.gateway.readiness());

@@ -102,7 +102,7 @@ async fn list(
     _: NoParameters,
 ) -> Json<PageView<LinkView>> {
     let gateway = state.gateway();
-    let links = gateway.links().into_iter().filter_map(|(name, ..)| gateway.link(&name).map(LinkView::new));
+    let links = gateway.links().map(LinkView::new);
     Json(PageView { items: links.collect(), next: None })
 }
 
