@@ -21,7 +21,8 @@ const KILLS: u32 = 32;
 /// How long everything may take after the last kill.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// R21: business platform and card-writing platform are programs on an ordinary computer. R24: nothing is lost in a crash.
+/// R21: business platform and card-writing platform are programs on an ordinary computer. R24: nothing is
+/// lost in a crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_at_random_moments_loses_nothing_and_ends_nothing_twice() {
     let seed = std::env::var("AIRWRITE_SEED")

@@ -315,8 +315,8 @@ fn msisdn(text: &str) -> Option<Msisdn> {
 
 // ---- Binding
 
-/// R1: the check runs at each start. R3, R4: it is not stored, so the card asks the terminal for the IMEI and sends a request.
-/// R5: the request carries the device, the card and the preset IMSI.
+/// R1: the check runs at each start. R3, R4: it is not stored, so the card asks the terminal for the IMEI and
+/// sends a request. R5: the request carries the device, the card and the preset IMSI.
 #[test]
 fn the_first_start_asks_for_a_binding_once_there_is_service() {
     let mut bench = Bench::new(&spec());
@@ -426,7 +426,8 @@ fn a_poll_is_answered_and_moves_a_card_that_is_not_bound() {
 
 // ---- Writing
 
-/// R16: the target is in the card's files. R17: then comes REFRESH. R18: only under the target the card reports its effect.
+/// R16: the target is in the card's files. R17: then comes REFRESH. R18: only under the target the card
+/// reports its effect.
 #[test]
 fn a_write_is_proved_from_the_new_number_until_it_is_acknowledged() {
     let mut bench = Bench::bound();

@@ -9,7 +9,8 @@ const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 pub struct DeliveryHours {
     /// When they begin: minutes after midnight, below 1440.
     pub from_min: u16,
-    /// When they end: minutes after midnight, below 1440. Before `from_min` it is on the next day; the same is a whole day.
+    /// When they end: minutes after midnight, below 1440. Before `from_min` it is on the next day; the same
+    /// is a whole day.
     pub to_min: u16,
     /// How far the clock that they are read from is ahead of UTC, in minutes.
     pub utc_offset_min: i16,

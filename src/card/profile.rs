@@ -115,8 +115,8 @@ pub enum Dialect {
     Secured,
     /// DER without security.
     Plain,
-    /// The IMEI alone: 8 octets (TS 24.008 §10.5.1.4), perhaps followed by a version in ASCII, or after a command of at most
-    /// 4 octets.
+    /// The IMEI alone: 8 octets (TS 24.008 §10.5.1.4), perhaps followed by a version in ASCII, or after a
+    /// command of at most 4 octets.
     RawImei,
 }
 
@@ -258,7 +258,8 @@ pub struct Timers {
     pub back_off_s: u64,
     /// Wait before a card without memory (RSC 07), or one that is busy with another write, is written again.
     pub no_memory_s: u64,
-    /// Polls of a write that is `written` and has not reported its result, counted from `written`; the last interval repeats.
+    /// Polls of a write that is `written` and has not reported its result, counted from `written`; the last
+    /// interval repeats.
     pub result_polls_s: Vec<u64>,
     /// How often a sign of life may send what is pending at once.
     pub wake_s: u64,

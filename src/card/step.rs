@@ -21,7 +21,8 @@ pub struct Step {
     pub facts: Vec<Fact>,
     /// The binding took effect: the device is this card's now, and its waiting writes are in the card's queue.
     pub bound: Option<Bound>,
-    /// The device is bound to another card and stays so: that card has to hear of it ([`Event::Contested`](super::Event)).
+    /// The device is bound to another card and stays so: that card has to hear of it
+    /// ([`Event::Contested`](super::Event)).
     pub contested: Option<Contested>,
     /// Target numbers that are free again.
     pub freed: Vec<Subscription>,

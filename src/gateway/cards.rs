@@ -98,7 +98,8 @@ impl Gateway {
 
     async fn process(&self, id: CardId, input: Input) -> Result<Done, CardError> {
         let mut done = self.apply_input(id, &input).await?;
-        // What can never be made is told to the card's rules at once. Where that fails, its turn to go out finds the same.
+        // What can never be made is told to the card's rules at once. Where that fails, its turn to go out
+        // finds the same.
         for _ in 0..TRIES {
             let Some((cntr, why)) = done.unmade.pop() else { break };
             match self.apply_input(id, &Input::Event(Event::Unmade { cntr, why })).await {

@@ -1,5 +1,6 @@
-//! The card of a device that no card has reported: named by the order, or asked of the business platform (R11b). It
-//! happens after the order is durable, by a timer of the write, again and again until a card is known or the write is over.
+//! The card of a device that no card has reported: named by the order, or asked of the business platform
+//! (R11b). It happens after the order is durable, by a timer of the write, again and again until a card is
+//! known or the write is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,8 @@ const ROOM_MAX_MS: u64 = 600_000;
 
 /// What knows which card a device holds: the business platform.
 pub trait CardLookup: Send + Sync + 'static {
-    /// The card of a device of this owner; `None` where it is not known. Asked again for the same device while writes wait
-    /// for it: what answers is to keep its answers for a while.
+    /// The card of a device of this owner; `None` where it is not known. Asked again for the same device
+    /// while writes wait for it: what answers is to keep its answers for a while.
     ///
     /// # Errors
     /// [`LookupError`] where there is no answer; then it is asked again later.

@@ -8,11 +8,12 @@ use crate::ota::tp::{DCS_8_BIT_CLASS_2, Deliver, PID_SIM_DATA_DOWNLOAD, TpAddres
 /// ENVELOPE (ETSI TS 102 221 §11.2.2): CLA, INS, P1, P2.
 const ENVELOPE: [u8; 4] = [0x80, 0xC2, 0x00, 0x00];
 
-/// GET RESPONSE without its Le, as hexadecimal digits: `61xx` and, where that came with a wrong Le, `6Cxx` are followed by
-/// these and then `xx`.
+/// GET RESPONSE without its Le, as hexadecimal digits: `61xx` and, where that came with a wrong Le, `6Cxx`
+/// are followed by these and then `xx`.
 pub(super) const GET_RESPONSE: &str = "00C00000";
 
-/// What stands before a response packet in the answer to an ENVELOPE: the user data header that names it (TS 31.115 §4.4).
+/// What stands before a response packet in the answer to an ENVELOPE: the user data header that names it (TS
+/// 31.115 §4.4).
 const RESPONSE_HEADER: [u8; 3] = [0x02, 0x71, 0x00];
 
 /// SW1 of an answer that goes on in the next GET RESPONSE.

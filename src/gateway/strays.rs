@@ -1,5 +1,5 @@
-//! Messages that were refused for good: kept for a while, told to the cards that they claim to be of, and tried again when
-//! the card that they are of is imported.
+//! Messages that were refused for good: kept for a while, told to the cards that they claim to be of, and
+//! tried again when the card that they are of is imported.
 
 use crate::identity::Msisdn;
 use crate::ota::{Content, UserData};

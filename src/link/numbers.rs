@@ -1,4 +1,5 @@
-//! How an SMSC writes the numbers of cards, and what is made of them here: digits of E.164 with country code, without `+`.
+//! How an SMSC writes the numbers of cards, and what is made of them here: digits of E.164 with country code,
+//! without `+`.
 
 use serde::Deserialize;
 

@@ -1,8 +1,8 @@
 //! The data objects of the terminal's toolkit interface: COMPREHENSION-TLV (TS 101 220 §7.1.1, TS 102 223 §8) and the
 //! BER-TLV with a one-octet tag that wraps them.
 //!
-//! Lengths are one octet up to 127, else `81 xx`, `82 xx xx` or `83 xx xx xx`; written as short as possible, read in any of
-//! these forms. The indefinite form is no length here.
+//! Lengths are one octet up to 127, else `81 xx`, `82 xx xx` or `83 xx xx xx`; written as short as possible,
+//! read in any of these forms. The indefinite form is no length here.
 
 /// Tags of COMPREHENSION-TLV objects without the comprehension flag (TS 101 220 §7.2).
 pub mod tag {

@@ -137,10 +137,12 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// A key set with number `version` (1 to 15; 0 occurs on old test cards) and a CC of `cc_len` octets (8; with AES also 4).
+    /// A key set with number `version` (1 to 15; 0 occurs on old test cards) and a CC of `cc_len` octets (8;
+    /// with AES also 4).
     ///
     /// # Errors
-    /// [`KeyError`] if the number does not fit, the keys are of different algorithms, or the algorithm has no CC of that length.
+    /// [`KeyError`] if the number does not fit, the keys are of different algorithms, or the algorithm has no
+    /// CC of that length.
     pub fn new(version: u8, kic: Key, kid: Key, cc_len: u8) -> Result<Self, KeyError> {
         if version > 15 {
             return Err(KeyError::Version(version));
@@ -184,8 +186,9 @@ impl KeySet {
         self.version << 4 | self.kid.algorithm().nibble()
     }
 
-    /// The cryptographic checksum under KID over `head` followed by `body`, all eight octets; with AES a CC of four octets
-    /// is the first four. In both kinds of packet what stands before the data is 16 octets (TS 102 225 §5.1.3.2).
+    /// The cryptographic checksum under KID over `head` followed by `body`, all eight octets; with AES a CC
+    /// of four octets is the first four. In both kinds of packet what stands before the data is 16 octets (TS
+    /// 102 225 §5.1.3.2).
     #[must_use]
     pub fn cc(&self, head: &[u8; 16], body: &[u8]) -> [u8; 8] {
         cipher::mac(&self.kid, head, body)

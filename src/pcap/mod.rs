@@ -1,9 +1,10 @@
 //! Captures: what goes over a link as pcapng, which Wireshark opens, and captures read back.
 //!
-//! [`Recorder`] stands around connections and copies their plaintext both ways, TLS or not, into packets of a TCP
-//! connection: handshake, sequence numbers, FIN or RST, real addresses where they are known. A packet holds the PDUs that
-//! one read or write has completed. Passwords in bind and outbind are masked. Recording never slows or breaks a link: what
-//! the disk does not take in time is missing from the capture, and the capture says so.
+//! [`Recorder`] stands around connections and copies their plaintext both ways, TLS or not, into packets of a
+//! TCP connection: handshake, sequence numbers, FIN or RST, real addresses where they are known. A packet
+//! holds the PDUs that one read or write has completed. Passwords in bind and outbind are masked. Recording
+//! never slows or breaks a link: what the disk does not take in time is missing from the capture, and the
+//! capture says so.
 //!
 //! [`read()`] gives the dialogues of any capture, of ours and of other programs, with their octets and PDUs.
 //!

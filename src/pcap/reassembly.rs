@@ -63,7 +63,8 @@ pub(super) struct Reassembly<'a> {
     next: Option<u32>,
     octets: Vec<u8>,
     stream: Stream,
-    /// Segments that came early, by how far ahead of the first octet they begin; of those that begin together the longest.
+    /// Segments that came early, by how far ahead of the first octet they begin; of those that begin together
+    /// the longest.
     early: BTreeMap<u64, (&'a [u8], Brought)>,
     /// How far ahead of the first octet the next one is.
     offset: u64,

@@ -91,9 +91,9 @@ impl Recorder {
         Self::start(path.display().to_string(), Target::File(path.to_owned()), clock).await
     }
 
-    /// Records into files `NAME-00000001.pcapng` and so on in the configured directory. A file that is full is followed by
-    /// another one, and the oldest are removed, those of earlier runs too. Only their owner may read them. Needs a tokio
-    /// runtime.
+    /// Records into files `NAME-00000001.pcapng` and so on in the configured directory. A file that is full
+    /// is followed by another one, and the oldest are removed, those of earlier runs too. Only their owner
+    /// may read them. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`CaptureError`]: there is no such directory, or nothing can be written there.

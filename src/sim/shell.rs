@@ -206,10 +206,11 @@ impl SimHandle {
         self.send(Request::Input(Input::RefuseRefresh(terminal, times))).await
     }
 
-    /// Passes one C-APDU to the card in the `terminal`-th device, as a tool on a production line does by AT+CSIM, and gives
-    /// the R-APDU: data, SW1, SW2. 61xx is for the tool to fetch by GET RESPONSE (00 C0 00 00 xx); 91xx is the device's
-    /// affair: it serves the card's proactive commands, and after a REFRESH it resets the card and attaches as whoever
-    /// the card is then. Until a response has been fetched the device keeps its own commands back.
+    /// Passes one C-APDU to the card in the `terminal`-th device, as a tool on a production line does by
+    /// AT+CSIM, and gives the R-APDU: data, SW1, SW2. 61xx is for the tool to fetch by GET RESPONSE (00 C0 00
+    /// 00 xx); 91xx is the device's affair: it serves the card's proactive commands, and after a REFRESH it
+    /// resets the card and attaches as whoever the card is then. Until a response has been fetched the device
+    /// keeps its own commands back.
     ///
     /// A device that is off, or about to start again, is switched on first; without any sign of the card, or of a device
     /// in that place, the answer is 6F00.

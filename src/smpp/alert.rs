@@ -1,4 +1,5 @@
-//! alert_notification (SMPP 3.4 §4.12, SMPP 5.0 §4.1.3): a recipient that was out of reach can be reached again. It has no response.
+//! alert_notification (SMPP 3.4 §4.12, SMPP 5.0 §4.1.3): a recipient that was out of reach can be reached
+//! again. It has no response.
 
 use bytes::{BufMut, Bytes, BytesMut};
 

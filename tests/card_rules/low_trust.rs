@@ -1,4 +1,5 @@
-//! What anybody could have sent: it is told, it may make the platform ask, and it decides nothing (rules sections 2 and 4).
+//! What anybody could have sent: it is told, it may make the platform ask, and it decides nothing (rules
+//! sections 2 and 4).
 
 use airwrite::applet::{BindingResult, LastState, Message, WriteStatus};
 use airwrite::card::{

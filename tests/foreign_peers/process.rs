@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// How much of its log is shown.
 const TAIL_OCTETS: usize = 6000;
 
-/// A process that ends with the test; what it has said on standard error, or in its own log, is shown where the test fails.
+/// A process that ends with the test; what it has said on standard error, or in its own log, is shown where
+/// the test fails.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,

@@ -1,5 +1,5 @@
-//! Messages that somebody else made: none changes a subscription, releases a write or ends an order, and each leaves a trace
-//! on its card.
+//! Messages that somebody else made: none changes a subscription, releases a write or ends an order, and each
+//! leaves a trace on its card.
 
 use airwrite::applet::{Message, WriteResult, WriteStatus};
 use airwrite::card::WriteState;

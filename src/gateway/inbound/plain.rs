@@ -99,8 +99,8 @@ fn read(dialect: Dialect, octets: &[u8], from: Msisdn, card: &Card) -> Option<(E
 
 /// An IMEI in 8 octets, perhaps with a version in ASCII behind it, or a short command in front of it.
 ///
-/// No message is both: where the IMEI is behind a command, the half octet A that begins it stands among the digits of what
-/// would be an IMEI at the start.
+/// No message is both: where the IMEI is behind a command, the half octet A that begins it stands among the
+/// digits of what would be an IMEI at the start.
 fn raw_imei(octets: &[u8]) -> Option<Imei> {
     let (first, version) = octets.split_at_checked(IMEI_OCTETS)?;
     let is_version = version.len() <= VERSION_OCTETS_MAX && version.iter().all(u8::is_ascii_graphic);
