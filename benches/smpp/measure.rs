@@ -80,7 +80,8 @@ pub(crate) fn time(work: impl FnOnce()) -> Duration {
     began.elapsed()
 }
 
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+/// First quartile, median, third quartile.
+pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
 }

@@ -221,6 +221,11 @@ impl<'a> Reader<'a> {
     /// A C-Octet String of at most `max` octets, its NUL taken but neither counted nor returned.
     #[inline]
     pub(super) fn text(&mut self, field: Field, max: usize) -> Result<&'a [u8], DecodeError> {
+        // Most are empty.
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(&[]);
+        }
         let found = find_nul(self.rest);
         if let Some(found) = found
             && found <= max
@@ -269,9 +274,6 @@ impl<'a> Reader<'a> {
 fn find_nul(octets: &[u8]) -> Option<usize> {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    if octets.first() == Some(&0) {
-        return Some(0);
-    }
     let (mut rest, mut before) = (octets, 0);
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);

@@ -1,6 +1,7 @@
 //! The codec: octets of the specification's layout, bodies that lie, properties over every PDU, and another stack's
 //! reading of the same octets.
 
+mod differential;
 mod generate;
 mod layout;
 mod properties;

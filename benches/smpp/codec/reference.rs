@@ -7,8 +7,8 @@ pub(crate) struct SubmitSm<'a> {
     command_status: u32,
     pub(crate) sequence_number: u32,
     service_type: &'a [u8],
-    source_addr: (u8, u8, &'a [u8]),
-    destination_addr: (u8, u8, &'a [u8]),
+    source_addr: Address<'a>,
+    destination_addr: Address<'a>,
     esm_class: u8,
     protocol_id: u8,
     priority_flag: u8,
@@ -20,6 +20,9 @@ pub(crate) struct SubmitSm<'a> {
     sm_default_msg_id: u8,
     pub(crate) short_message: &'a [u8],
 }
+
+/// TON, NPI, digits.
+type Address<'a> = (u8, u8, &'a [u8]);
 
 const SUBMIT_SM: u32 = 4;
 
@@ -97,7 +100,7 @@ fn integer(octets: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*integer), rest))
 }
 
-fn address(octets: &[u8]) -> Option<((u8, u8, &[u8]), &[u8])> {
+fn address(octets: &[u8]) -> Option<(Address<'_>, &[u8])> {
     let (&[ton, npi], rest) = octets.split_first_chunk()?;
     let (digits, rest) = c_octet_string(rest, 21)?;
     Some(((ton, npi, digits), rest))
