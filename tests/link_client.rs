@@ -11,8 +11,8 @@ use airwrite::link::{
     Refused, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
 };
 use airwrite::smpp::{
-    BindMode, CommandStatus, End, Event, MessageId, RegisteredDelivery, Role, Session, SessionConfig, Sm,
-    SystemId, Unanswered,
+    Address, BindMode, Body, CommandStatus, DataSm, End, Event, LongAddress, MessageId, RegisteredDelivery,
+    Role, Session, SessionConfig, Sm, SystemId, Tlvs, Unanswered, tag,
 };
 use airwrite::world::{Rng, SeededRng};
 use bytes::{Bytes, BytesMut};
@@ -449,6 +449,26 @@ async fn a_full_queue_answers_at_once_as_configured() {
             assert_eq!(setup.link.metrics().inbound_full.load(Relaxed), 1);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_data_sm_is_delivered_like_a_short_message() {
+    let mut setup = Setup::new(config());
+    let mut smsc = setup.bound().await;
+    let tlvs = Tlvs::default().with(tag::MESSAGE_PAYLOAD, b"a receipt, perhaps").unwrap();
+    let data = DataSm { source: Address::international("4915").unwrap().into(), tlvs, ..DataSm::default() };
+    smsc.session.send(now(), &Body::DataSm(data.clone()), 1).unwrap();
+    smsc.flush().await;
+    let delivery = setup.inbound.recv().await.unwrap();
+    assert_eq!(delivery.sm.source, Address::international("4915").unwrap());
+    assert_eq!(delivery.sm.user_data(), &b"a receipt, perhaps"[..]);
+    delivery.answer.send(ROK);
+    assert_eq!(smsc.answered().await, (1, ROK));
+    // No number is so long.
+    let long = LongAddress { digits: "1234567890123456789012".parse().unwrap(), ..LongAddress::default() };
+    smsc.session.send(now(), &Body::DataSm(DataSm { source: long, ..data }), 2).unwrap();
+    smsc.flush().await;
+    assert_eq!(smsc.answered().await, (2, CommandStatus::ESME_RINVSRCADR));
 }
 
 #[tokio::test(start_paused = true)]

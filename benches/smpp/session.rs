@@ -16,7 +16,10 @@ use smsc::Deliveries;
 const ROUNDS: usize = 7;
 
 /// About how long a turn is.
-const TURN: Duration = Duration::from_millis(100);
+const TURN: Duration = Duration::from_millis(80);
+
+/// A turn that takes so long has stalled: its client waits for something that does not come.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// How long the stub of a store takes for a commit.
 const COMMIT: Duration = Duration::from_millis(1);
@@ -51,16 +54,16 @@ pub(crate) fn deliver_sm() {
 }
 
 /// Measures the rows, the first of which is what the others are compared with.
-fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> Sample) {
+fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> Option<Sample>) {
     let counts: Vec<u32> = rows
         .iter()
         .map(|row| {
-            let ns = measure(*row, 20 * window.max(20)).ns();
+            let ns = measure(*row, 20 * window.max(20)).map_or(50_000.0, |sample| sample.ns());
             ((TURN.as_nanos() as f64 / ns) as u32 / window).max(10) * window
         })
         .collect();
     // A round is one sample of each row, close together in time.
-    let rounds: Vec<Vec<Sample>> = (0..ROUNDS)
+    let rounds: Vec<Vec<Option<Sample>>> = (0..ROUNDS)
         .map(|_| rows.iter().zip(&counts).map(|(row, count)| measure(*row, *count)).collect())
         .collect();
     let head = format!("{title}, a window of {window}");
@@ -71,16 +74,22 @@ fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> S
     println!("|{:-<38}|{:->11}:|{:->8}:|{:->14}:|{:->7}:|{:->11}:|", "", "", "", "", "", "");
     let airwrite = rows.iter().position(|row| row.client == Client::Airwrite).unwrap_or(0);
     for (index, row) in rows.iter().enumerate() {
-        let of = |value: fn(&Sample) -> f64| median(rounds.iter().map(|round| value(&round[index])));
-        let ratio = |to: usize| median(rounds.iter().map(|round| round[to].ns() / round[index].ns()));
-        let name =
-            row.commit.map_or_else(String::new, |commit| format!(", {} ms commits", commit.as_millis()));
-        let writes = rounds[0][index]
-            .writes_per_pdu()
-            .map(|_| of(|sample| sample.writes_per_pdu().unwrap_or(f64::NAN)));
+        let samples = || rounds.iter().filter_map(|round| round[index]);
+        let of = |value: fn(&Sample) -> f64| median(samples().map(|sample| value(&sample)));
+        let ratio =
+            |to: usize| median(rounds.iter().filter_map(|round| Some(round[to]?.ns() / round[index]?.ns())));
+        let mut name = row.client.name().to_owned();
+        if let Some(commit) = row.commit {
+            name += &format!(", {} ms commits", commit.as_millis());
+        }
+        let stalls = ROUNDS - samples().count();
+        if stalls > 0 {
+            name += &format!(", {stalls} of {ROUNDS} stalled");
+        }
+        let writes = samples().find_map(|sample| sample.writes_per_pdu());
         println!(
             "| {:<36} | {:>10.0} | {:>7.2} | {:>11.2} x | {:>6.2} | {:>10} |",
-            format!("{}{name}", row.client.name()),
+            name,
             of(Sample::ns),
             ratio(0),
             1.0 / ratio(airwrite),
@@ -90,13 +99,13 @@ fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> S
     }
 }
 
-fn submit(row: Row, window: u32, count: u32) -> Sample {
+fn submit(row: Row, window: u32, count: u32) -> Option<Sample> {
     let (smsc, _) = smsc::start(None);
     let warm_up = (count / 10 / window).max(1) * window;
     block_on(row.client.submit(smsc, window, warm_up, count))
 }
 
-fn receive(row: Row, window: u32, count: u32) -> Sample {
+fn receive(row: Row, window: u32, count: u32) -> Option<Sample> {
     let warm_up = (count / 10).max(window);
     let (smsc, took) = smsc::start(Some(Deliveries { pdu: deliver_sm_octets(), window, warm_up, count }));
     block_on(row.client.receive(smsc, window, row.commit, took, (count, count + warm_up)))
@@ -109,7 +118,8 @@ fn deliver_sm_octets() -> Vec<u8> {
     pdu
 }
 
-/// A client has one thread; the SMSC has its own.
-fn block_on<T>(client: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(client)
+/// A client has one thread; the SMSC has its own. `None` where the client has stalled.
+fn block_on<T>(client: impl Future<Output = T>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(STALLED, client).await.ok() })
 }

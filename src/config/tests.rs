@@ -244,7 +244,7 @@ fn delivery_hours_and_retention_are_checked() {
 
 #[test]
 fn paths_are_relative_to_the_file() {
-    let link = "\n[[link]]\nname = \"a\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n\
+    let link = "\n[[link]]\nname = \"a\"\naddress = \"x:1\"\nsystem_id = \"s\"\ntls = { ca_file = \"ca.pem\", key_file = \"/etc/link.key\" }\n\
                 capture = { directory = \"seen\" }\n";
     let (directory, path) = written(&format!("{LEAST}{link}"));
     let config = Config::load(&path, &Environment::default()).unwrap();

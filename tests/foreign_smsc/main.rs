@@ -48,7 +48,7 @@ async fn a_binding_and_a_write_through_a_foreign_message_centre() {
     assert!(smsc.forward(&mut terminal).is_empty(), "a binding response asks for no answer");
     assert!(terminal.card().binding_flag);
 
-    // The same request again: the same answer again, and nothing else.
+    // The same request again: the same answer again, and told as what it is.
     let (_, before) = platform.settled().await;
     assert_eq!(kinds(&before), ["binding.created"]);
     assert_eq!(smsc.deliver(&request).await, CommandStatus::EsmeRok);
@@ -60,7 +60,7 @@ async fn a_binding_and_a_write_through_a_foreign_message_centre() {
     );
     smsc.accept(&again, "").await;
     let (_, after) = platform.settled().await;
-    assert_eq!(after, before);
+    assert_eq!(kinds(&after), ["binding.created", "binding.repeated"]);
 
     // The write, at first more than the message centre wants: nothing is stored.
     let write = platform.order(spec.imei, target).await;
@@ -111,14 +111,17 @@ async fn a_binding_and_a_write_through_a_foreign_message_centre() {
     }
     smsc.quiet(Duration::from_millis(600)).await;
     assert!(smsc.enquiries > 0, "an idle link is enquired");
-    assert_eq!(platform.settled().await, settled);
+    let (repeated, told) = platform.settled().await;
+    let (card, facts) = settled;
+    assert_eq!((&repeated.binding, &repeated.current), (&card.binding, &card.current));
+    let news: Vec<_> = told.iter().skip(facts.len()).map(|fact| fact.kind.as_str()).collect();
+    assert!(news.iter().all(|kind| ["binding.repeated", "card.hint"].contains(kind)), "{news:?}");
     assert_eq!(platform.write(write).await, effective);
 
-    let card = terminal.card();
-    assert_eq!((card.ef_imsi, card.ef_msisdn), (Some(target.imsi), Some(target.msisdn)));
-    assert_eq!(card.executed.into_values().collect::<Vec<_>>(), [1], "one write, carried out once");
-    assert_eq!((card.last_state, card.cntr_conflicts), ("confirmed", Vec::new()));
-    let (card, facts) = settled;
+    let written = terminal.card();
+    assert_eq!((written.ef_imsi, written.ef_msisdn), (Some(target.imsi), Some(target.msisdn)));
+    assert_eq!(written.executed.into_values().collect::<Vec<_>>(), [1], "one write, carried out once");
+    assert_eq!((written.last_state, written.cntr_conflicts), ("confirmed", Vec::new()));
     assert_eq!(card.current.map(|current| current.imsi), Some(target.imsi));
     assert_eq!(kinds(&facts).iter().filter(|kind| **kind == "write.effective").count(), 1);
 

@@ -170,6 +170,9 @@ impl Play {
                 Event::Sm(sm, _) => self.unanswered.push(Box::new(|session, now| {
                     session.answer_sm(now, sm, CommandStatus::ESME_ROK, MessageId::EMPTY);
                 })),
+                Event::Request(request, _) => self.unanswered.push(Box::new(|session, now| {
+                    session.reject(now, request, CommandStatus::ESME_RINVCMDID);
+                })),
                 Event::Closed(_) => self.closed = true,
                 _ => {}
             }

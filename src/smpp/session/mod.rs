@@ -13,72 +13,27 @@
 //! - a bind and any other request are answered by giving back their [`UnansweredBind`] or [`Unanswered`], in any
 //!   order, each at most once; beyond [`SessionConfig::unanswered_max`] of them the session answers by itself.
 
+mod config;
 mod event;
+mod inbound;
 mod output;
 mod rules;
 mod slots;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{BufMut, BytesMut};
 
 use super::{
-    Bind, BindMode, BindResp, Body, CommandId, CommandStatus, Frame, Header, MessageId, Pdu, Sm, SmResp,
-    SystemId, Tlvs, frame,
+    Bind, BindMode, BindResp, Body, CommandId, CommandStatus, Header, MessageId, Sm, SmResp, SystemId, Tlvs,
+    frame,
 };
 use output::Output;
-use slots::{Request, Slots, Taken, What};
+use slots::{Request, Slots, What};
 
+pub use config::{Role, SessionConfig};
 pub use event::{CloseReason, End, Event, RequestError, Unanswered, UnansweredBind, WrongResponse};
-
-/// Which side of the session this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The client: binds, sends submit_sm, receives deliver_sm.
-    Esme,
-    /// The server: accepts binds, receives submit_sm, sends deliver_sm.
-    Smsc,
-}
-
-/// How a session behaves.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionConfig {
-    /// Which side this is.
-    pub role: Role,
-    /// How many requests of the caller may wait for their response at one time; at least 1.
-    pub window: u16,
-    /// How long a request waits for its response.
-    pub response_timeout: Duration,
-    /// After how long without any octet from the peer enquire_link is sent; `None` never sends it.
-    pub enquire_link: Option<Duration>,
-    /// How many requests of the peer may wait for the caller's answer at one time.
-    pub unanswered_max: usize,
-    /// How one beyond that is answered: a temporary error, after which the peer tries again.
-    pub full: CommandStatus,
-    /// The longest PDU accepted, header included, in octets.
-    pub max_pdu_octets: usize,
-    /// The sequence number of the first request: 1 to 7FFFFFFF.
-    pub first_sequence: u32,
-}
-
-impl SessionConfig {
-    /// A window of 10, 30 s for responses and enquire_link, 4096 unanswered requests of the peer and then
-    /// ESME_RMSGQFUL, PDUs up to [`frame::DEFAULT_MAX_OCTETS`].
-    #[must_use]
-    pub const fn new(role: Role) -> Self {
-        Self {
-            role,
-            window: 10,
-            response_timeout: Duration::from_secs(30),
-            enquire_link: Some(Duration::from_secs(30)),
-            unanswered_max: 4096,
-            full: CommandStatus::ESME_RMSGQFUL,
-            max_pdu_octets: frame::DEFAULT_MAX_OCTETS,
-            first_sequence: 1,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -341,99 +296,6 @@ impl<T> Session<T> {
     #[must_use]
     pub const fn unanswered(&self) -> usize {
         self.unanswered
-    }
-
-    // ---- Inside: what comes in
-
-    fn handle(&mut self, now: Instant, frame: Frame) {
-        let pdu = Pdu::decode(frame);
-        if pdu.body.command_id().is_response() {
-            self.handle_response(now, pdu);
-        } else {
-            self.handle_request(now, pdu);
-        }
-    }
-
-    fn handle_request(&mut self, now: Instant, pdu: Pdu) {
-        let Pdu { status, sequence, body } = pdu;
-        let command_id = body.command_id();
-        match body {
-            Body::EnquireLink => {
-                self.output
-                    .put_urgent(|out| Body::EnquireLinkResp.encode(CommandStatus::ESME_ROK, sequence, out));
-            }
-            Body::Unbind => {
-                self.put_empty(CommandId::UNBIND_RESP, CommandStatus::ESME_ROK, sequence);
-                self.close(now, CloseReason::PeerUnbound);
-            }
-            Body::Bind(bind) => match self.bind_refusal() {
-                Some(status) => self.refuse(command_id, sequence, status, None),
-                None => {
-                    self.state = State::Binding;
-                    self.unanswered += 1;
-                    let unanswered = UnansweredBind { sequence, mode: bind.mode };
-                    self.events.push_back(Event::Bind(unanswered, bind));
-                }
-            },
-            Body::Malformed(_, error) => self.refuse(command_id, sequence, error.status(), Some(error)),
-            Body::Unknown(_) => self.refuse(command_id, sequence, CommandStatus::ESME_RINVCMDID, None),
-            body if !self.config.role.peer().sends(command_id) => {
-                self.refuse(body.command_id(), sequence, CommandStatus::ESME_RINVCMDID, None);
-            }
-            body if command_id.is_notification() => {
-                self.events.push_back(Event::Notification(Pdu { status, sequence, body }));
-            }
-            body => match self.request_refusal() {
-                Some(status) => self.refuse(command_id, sequence, status, None),
-                None if self.unanswered >= self.config.unanswered_max => {
-                    self.put_empty(command_id.response(), self.config.full, sequence);
-                    self.events.push_back(Event::Full(command_id));
-                }
-                None => {
-                    self.unanswered += 1;
-                    let unanswered = Unanswered { sequence, response: command_id.response() };
-                    self.events.push_back(match body {
-                        Body::SubmitSm(sm) | Body::DeliverSm(sm) => Event::Sm(unanswered, sm),
-                        body => Event::Request(unanswered, body),
-                    });
-                }
-            },
-        }
-    }
-
-    fn handle_response(&mut self, now: Instant, mut pdu: Pdu) {
-        let sequence = pdu.sequence;
-        if pdu.body == Body::GenericNack && pdu.status.is_ok() {
-            // A nack never says yes, whatever its status.
-            pdu.status = CommandStatus::ESME_RUNKNOWNERR;
-        }
-        match self.slots.take(sequence, pdu.body.command_id()) {
-            Taken::Request(request) => {
-                self.end(now, sequence, request, End::Answered(pdu));
-                self.unbind_when_idle(now);
-            }
-            Taken::Late => self.events.push_back(Event::Late(pdu)),
-            Taken::Unexpected => self.events.push_back(Event::Unexpected(pdu)),
-        }
-    }
-
-    /// Why a bind is not accepted now.
-    const fn bind_refusal(&self) -> Option<CommandStatus> {
-        match (self.config.role, self.state) {
-            (Role::Smsc, State::Open) => None,
-            (Role::Smsc, State::Binding | State::Bound(_)) => Some(CommandStatus::ESME_RALYBND),
-            _ => Some(CommandStatus::ESME_RINVBNDSTS),
-        }
-    }
-
-    /// Why a request that the peer's side sends over some bind is not accepted now.
-    const fn request_refusal(&self) -> Option<CommandStatus> {
-        match (self.config.role, self.state) {
-            (role, State::Bound(mode)) if role.peer().may_send_over(mode) => None,
-            // A message is welcome, only not on this session any more.
-            (Role::Esme, State::Unbinding { .. }) => Some(CommandStatus::ESME_RX_T_APPN),
-            _ => Some(CommandStatus::ESME_RINVBNDSTS),
-        }
     }
 
     // ---- Inside: how things end
