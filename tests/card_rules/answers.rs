@@ -144,6 +144,7 @@ fn a_packet_that_cannot_be_made_fails_its_write_and_no_other() {
     let before = rig.card.active.clone();
     rig.event(Event::Unmade { cntr, why: "3 parts".to_owned() });
     assert_eq!(rig.card.active, before, "another packet");
+    assert!(rig.step.facts.is_empty(), "nothing to tell of a packet that is gone: {:?}", rig.step.facts);
 }
 
 #[test]

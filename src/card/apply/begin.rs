@@ -285,7 +285,11 @@ impl Work<'_> {
             // Over the air its turn in the lane ends the attempt, and the next poll comes by the plan.
             Some((Purpose::Poll, Bearer::Sms)) => {}
             Some((Purpose::Poll, Bearer::Relay)) => self.card.outstanding = None,
-            None => self.card.notice = self.card.notice.take().filter(|notice| notice.cntr != cntr),
+            None if self.card.notice.as_ref().is_some_and(|notice| notice.cntr == cntr) => {
+                self.card.notice = None;
+            }
+            // The card has moved on.
+            None => return,
         }
         self.fact("card.hint", format!("packet {cntr} cannot be made: {why}"));
     }
