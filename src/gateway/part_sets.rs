@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::identity::Msisdn;
 use crate::ota::reassembly::{Joined, PartSet as Assembly};
 use crate::ota::{Concatenation, Reference, UserData};
-use crate::smpp::{Address, Sm};
+use crate::smpp::{Address, Sm, ton};
 use crate::store::records::{PartSet, decode_part_set, encode_part_set};
 use crate::store::{Commit, CommitError, Guarded, KeyText, Scan, keys};
 
@@ -21,10 +21,6 @@ pub(super) const AGE_MAX_MS: u64 = 24 * 3_600_000;
 
 /// Most parts of one message: a set stays below the size of a stored value.
 const PARTS_MAX: u8 = 64;
-
-/// Types of number (SMPP 3.4 §5.2.5). Many SMSCs write international numbers as unknown.
-const TON_UNKNOWN: u8 = 0;
-const TON_INTERNATIONAL: u8 = 1;
 
 /// Most octets of one part (TS 23.040 §9.2.3.24): a short message holds no more.
 const PART_OCTETS_MAX: usize = 140;
@@ -173,7 +169,7 @@ fn set_key(link: &str, number: Option<Msisdn>, sm: &Sm, place: Concatenation) ->
 /// find each other. Any other address may stand for somebody else in another network: it counts on its own link only.
 fn sender(link: &str, number: Option<Msisdn>, source: &Address) -> Option<KeyText> {
     let international = |number: &Msisdn| {
-        matches!(source.ton, TON_UNKNOWN | TON_INTERNATIONAL)
+        matches!(source.ton, ton::UNKNOWN | ton::INTERNATIONAL)
             || number.as_str().as_bytes() != source.digits.as_bytes()
     };
     match number.filter(international) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-use super::numbers::{self, NumberConfig, NumberForm};
+use super::numbers::{NumberConfig, NumberForm};
 use super::{ReceiptId, TlsConfig};
-use crate::smpp::{CommandStatus, RegisteredDelivery, Version};
+use crate::smpp::{CommandStatus, RegisteredDelivery, Version, ton};
 
 /// One configured SMSC. Times are in milliseconds.
 #[derive(Debug, Clone, Deserialize)]
@@ -323,8 +323,7 @@ impl LinkConfig {
             return Err(self.error("utc_offset_minutes", format!("{expected} {}", self.utc_offset_minutes)));
         }
         self.numbers.check().map_err(|(key, expected)| self.error(key, expected))?;
-        if self.numbers.destination == NumberForm::National && self.destination_ton == numbers::INTERNATIONAL
-        {
+        if self.numbers.destination == NumberForm::National && self.destination_ton == ton::INTERNATIONAL {
             return Err(self.error(
                 "destination_ton",
                 "2 (or what the SMSC wants) for national destinations expected, found 1",

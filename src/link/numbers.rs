@@ -4,12 +4,7 @@
 use serde::Deserialize;
 
 use crate::identity::Msisdn;
-use crate::smpp::{Address, COctetString};
-
-/// TON of an international number (SMPP 3.4 §5.2.5).
-pub(super) const INTERNATIONAL: u8 = 1;
-/// TON of a national number.
-const NATIONAL: u8 = 2;
+use crate::smpp::{Address, COctetString, ton};
 
 /// Most digits of a country code (ITU-T E.164 §6.2.1).
 const COUNTRY_CODE_DIGITS_MAX: usize = 3;
@@ -87,7 +82,7 @@ impl NumberConfig {
         }
         Some(match number.strip_prefix(&self.country_code) {
             Some(rest) => address(ton, [&self.national_prefix, rest].concat().parse().ok()?),
-            None => address(INTERNATIONAL, number.parse().ok()?),
+            None => address(ton::INTERNATIONAL, number.parse().ok()?),
         })
     }
 
@@ -105,8 +100,8 @@ impl NumberConfig {
         };
         let is_national = match address.ton {
             _ if text.starts_with('+') => false,
-            INTERNATIONAL => false,
-            NATIONAL => true,
+            ton::INTERNATIONAL => false,
+            ton::NATIONAL => true,
             _ if some_prefix(text, &self.international_prefix).is_some() => false,
             _ if some_prefix(text, &self.national_prefix).is_some() => true,
             _ => self.untyped == NumberForm::National,

@@ -5,10 +5,20 @@ use bytes::{BufMut, BytesMut};
 use super::reader::Reader;
 use super::{COctetString, COctetStringError, DecodeError, Field};
 
+/// Types of number.
+pub mod ton {
+    /// Unknown; many SMSCs write international numbers so.
+    pub const UNKNOWN: u8 = 0;
+    /// International: with country code.
+    pub const INTERNATIONAL: u8 = 1;
+    /// National: without.
+    pub const NATIONAL: u8 = 2;
+}
+
 /// An address as SMPP writes it, of at most `N` octets (20 in most PDUs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Address<const N: usize = 20> {
-    /// Type of number: 0 unknown, 1 international, 2 national, 3 network specific, 5 alphanumeric.
+    /// Type of number ([`ton`]): 0 unknown, 1 international, 2 national, 3 network specific, 5 alphanumeric.
     pub ton: u8,
     /// Numbering plan: 0 unknown, 1 ISDN (E.164).
     pub npi: u8,
@@ -25,7 +35,7 @@ impl Address {
     /// # Errors
     /// More than 20 octets, or a NUL.
     pub fn international(digits: &str) -> Result<Self, COctetStringError> {
-        Ok(Self { ton: 1, npi: 1, digits: digits.parse()? })
+        Ok(Self { ton: ton::INTERNATIONAL, npi: 1, digits: digits.parse()? })
     }
 }
 

@@ -29,7 +29,7 @@ pub mod time;
 mod tlv;
 mod values;
 
-pub use address::{Address, AddressView, LongAddress};
+pub use address::{Address, AddressView, LongAddress, ton};
 pub use alert::AlertNotification;
 pub use ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 pub use bind::{Bind, BindMode, BindResp, Outbind, Password, SystemId};
