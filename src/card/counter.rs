@@ -51,7 +51,7 @@ pub enum Replay {
     Refused,
 }
 
-/// A replay window over the counters of a card's own messages (`rules` section 4, step 5).
+/// A replay window over the counters of a card's own messages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MoWindow {
     /// The highest counter accepted.

@@ -55,7 +55,7 @@ pub struct Config {
     pub profiles: BTreeMap<String, Profile>,
     /// SMSCs.
     pub links: Vec<LinkConfig>,
-    /// Which link serves which cards.
+    /// Which links serve which cards.
     pub routes: Vec<RouteConfig>,
     /// When cards may be written over the air.
     pub delivery_hours: Vec<DeliveryHoursConfig>,

@@ -116,7 +116,7 @@ impl Gateway {
         }
     }
 
-    /// Does what a message asks for and says how to answer it (`rules` section 5).
+    /// Does what a message asks for and says how to answer it.
     async fn deliver(&self, link: &str, sm: &Sm) -> CommandStatus {
         let result = match receipt::parse(sm) {
             Some(receipt) => self.take_receipt(link, sm, &receipt).await,

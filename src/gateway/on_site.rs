@@ -1,4 +1,4 @@
-//! Writes on site (`rules` section 7): sealed packets go out as APDUs to the business platform, which relays
+//! Writes on site: sealed packets go out as APDUs to the business platform, which relays
 //! them and posts back what the card answered. The card's own checksum proves the answer: the relay is not
 //! trusted.
 

@@ -28,7 +28,7 @@ enum Expect {
     Event,
 }
 
-/// `smpp-rules`: input seen live, each followed by normal traffic.
+/// Input seen live, each followed by normal traffic.
 fn corpus() -> Vec<(&'static str, Vec<u8>, Expect)> {
     let deliver_sm = |body: &[u8]| raw(5, 0, 77, body);
     let refused = |status| Expect::Answer(CommandId::DELIVER_SM_RESP, status);

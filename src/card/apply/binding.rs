@@ -1,4 +1,4 @@
-//! Which device the card is in: reports that can be trusted, and decisions about what contradicts (`rules` section 4).
+//! Which device the card is in: reports that can be trusted, and decisions about what contradicts.
 
 use super::Work;
 use crate::applet::{BindingAck, BindingRequest, BindingResult, PollAnswer};

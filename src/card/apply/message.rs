@@ -1,4 +1,4 @@
-//! What the card itself says, secured: how its messages are taken, and what became of a write (`rules` section 4).
+//! What the card itself says, secured: how its messages are taken, and what became of a write.
 
 use super::Work;
 use super::begin::next_result_poll;

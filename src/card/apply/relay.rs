@@ -1,4 +1,4 @@
-//! On site: packets that the business platform brings to the card (`rules` section 7). They are sealed when they are read,
+//! On site: packets that the business platform brings to the card. They are sealed when they are read,
 //! asked for once and answered by what is posted back; nothing is sent again, and only the deadline ends the wait.
 
 use super::Work;

@@ -1,4 +1,4 @@
-//! Response packets that were opened at the asked level (`rules` section 2).
+//! Response packets that were opened at the asked level.
 
 use super::Work;
 use super::begin::{next_result_poll, poll_tid};

@@ -258,7 +258,7 @@ mod tests {
         KeyText::new(text).expect("a text for keys")
     }
 
-    /// The layouts of `formats.md`: dear to change, so they stand here octet by octet.
+    /// Layouts are dear to change, so they stand here octet by octet.
     #[test]
     fn keys_have_their_documented_octets() {
         let ca = "ca".repeat(16);
