@@ -88,15 +88,19 @@ fn table(title: &str, window: u32, rows: &[Row], measure: impl Fn(Row, u32) -> O
         }
         let writes = samples().find_map(|sample| sample.writes_per_pdu());
         println!(
-            "| {:<36} | {:>10.0} | {:>7.2} | {:>11.2} x | {:>6.2} | {:>10} |",
+            "| {:<36} | {:>10} | {:>7} | {:>12}x | {:>6} | {:>10} |",
             name,
-            of(Sample::ns),
-            ratio(0),
-            1.0 / ratio(airwrite),
-            of(Sample::cpu_us),
-            writes.map_or_else(|| "-".to_owned(), |writes| format!("{writes:.3}")),
+            figure(of(Sample::ns), 0),
+            figure(ratio(0), 2),
+            figure(1.0 / ratio(airwrite), 2),
+            figure(of(Sample::cpu_us), 2),
+            figure(writes.unwrap_or(f64::NAN), 3),
         );
     }
+}
+
+fn figure(value: f64, decimals: usize) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.decimals$}") }
 }
 
 fn submit(row: Row, window: u32, count: u32) -> Option<Sample> {
