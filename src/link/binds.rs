@@ -264,3 +264,24 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_change_of_what_sends_is_told() {
+        let (commands, _queue) = mpsc::channel(1);
+        let modes = [(BindMode::Transceiver, Some(commands)), (BindMode::Receiver, None)];
+        let binds = Binds::new(modes.into_iter(), 1, 0);
+        let mut sending = binds.sending();
+        binds.set(0, LinkState::Bound);
+        assert!(sending.has_changed().unwrap() && *sending.borrow_and_update());
+        for state in [LinkState::Connecting, LinkState::Bound, LinkState::Connecting] {
+            binds.set(1, state);
+        }
+        assert!(!sending.has_changed().unwrap(), "the other bind comes and goes");
+        binds.set(0, LinkState::Connecting);
+        assert!(sending.has_changed().unwrap() && !*sending.borrow_and_update());
+    }
+}
