@@ -1,5 +1,6 @@
 //! The binds of a link: what each is doing, and the one pool of places that the windows of those bound make.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -14,6 +15,7 @@ use crate::smpp::{BindMode, CongestionState};
 #[derive(Debug)]
 pub(super) struct Binds {
     window: usize,
+    outlets: Vec<Outlet>,
     /// One for each free place. Where a connection was lost there may be more for a moment: whoever gets one of those
     /// finds no place and waits again.
     permits: Semaphore,
@@ -32,14 +34,19 @@ struct Inner {
     pacer: Pacer,
 }
 
+/// The way into one bind.
+#[derive(Debug)]
+struct Outlet {
+    /// Takes what is to be sent, on a bind that sends.
+    commands: Option<mpsc::Sender<Command>>,
+    /// Which connection the bind is on: counted up, under the lock, with each that is bound or lost.
+    connection: AtomicU64,
+}
+
 #[derive(Debug)]
 struct Bind {
     mode: BindMode,
     state: LinkState,
-    /// Takes what is to be sent, on a bind that sends.
-    commands: Option<mpsc::Sender<Command>>,
-    /// Which connection it is on: counted up with each that is bound or lost.
-    connection: u64,
     /// Places that nobody has; none while it is not bound.
     free: usize,
 }
@@ -52,6 +59,7 @@ pub(super) struct Place {
     connection: u64,
     /// When its turn came.
     turn: Instant,
+    given_back: bool,
 }
 
 impl Binds {
@@ -63,43 +71,63 @@ impl Binds {
         rate_max: u32,
     ) -> Self {
         let state = LinkState::Connecting;
-        let binds = binds.map(|(mode, commands)| Bind { mode, state, commands, connection: 0, free: 0 });
+        let (outlets, binds) = binds
+            .map(|(mode, commands)| {
+                (Outlet { commands, connection: AtomicU64::new(0) }, Bind { mode, state, free: 0 })
+            })
+            .unzip();
         let pacer = Pacer::new(rate_max, Instant::now().into_std());
         Self {
             window: window.into(),
+            outlets,
             permits: Semaphore::new(0),
             line: tokio::sync::Mutex::new(()),
-            inner: Mutex::new(Inner { binds: binds.collect(), next: 0, pacer }),
+            inner: Mutex::new(Inner { binds, next: 0, pacer }),
             sending: watch::Sender::new(false),
             state: watch::Sender::new(state),
         }
+    }
+
+    /// A place that is free `now`, where there is no pace to keep.
+    pub(super) fn place_at_once(self: &Arc<Self>, now: Instant) -> Option<Place> {
+        let mut inner = self.inner();
+        if inner.pacer.rate().is_some() {
+            return None;
+        }
+        self.permits.try_acquire().ok()?.forget();
+        self.take(&mut inner, now)
     }
 
     /// The next place, once its turn has come: the binds take turns. `None` where the link is closed.
     pub(super) async fn place(self: &Arc<Self>) -> Option<Place> {
         loop {
             self.permits.acquire().await.ok()?.forget();
-            let Some((mut place, paced)) = Place::take(self) else { continue };
+            let taken = {
+                let mut inner = self.inner();
+                let paced = inner.pacer.rate().is_some();
+                self.take(&mut inner, Instant::now()).map(|place| (place, paced))
+            };
+            let Some((mut place, paced)) = taken else { continue };
             if !paced || place.turn().await {
                 return Some(place);
             }
         }
     }
 
-    /// Hands `command` to the bind of its place; ends it where the connection has gone.
-    pub(super) fn send(&self, command: Command) {
-        let inner = self.inner();
-        let commands = inner.bound(command.pending.place()).and_then(|bind| bind.commands.as_ref());
-        let declined = match commands {
-            // The queue takes as many commands as there are places.
-            Some(commands) => commands.try_send(command).err().map(mpsc::error::TrySendError::into_inner),
-            None => Some(command),
-        };
-        // Its end gives the place back.
-        drop(inner);
-        if let Some(Command { pending, .. }) = declined {
-            pending.end(SubmitOutcome::NotSent);
-        }
+    /// A free place of the bind whose turn it is.
+    fn take(self: &Arc<Self>, inner: &mut Inner, now: Instant) -> Option<Place> {
+        let count = inner.binds.len();
+        let mut order = (inner.next..count).chain(0..inner.next);
+        let bind = order.find(|index| inner.binds.get(*index).is_some_and(|bind| bind.free > 0))?;
+        inner.next = (bind + 1) % count;
+        inner.binds.get_mut(bind)?.free -= 1;
+        let connection = self.connection(bind);
+        Some(Place { binds: Arc::clone(self), bind, connection, turn: now, given_back: false })
+    }
+
+    /// Which connection a bind is on.
+    fn connection(&self, bind: usize) -> u64 {
+        self.outlets.get(bind).map_or(0, |outlet| outlet.connection.load(Ordering::Acquire))
     }
 
     /// Notes what a bind is doing, opens and closes its places, and tells who waits for the link's state.
@@ -109,7 +137,9 @@ impl Binds {
         let Some(bind) = inner.binds.get_mut(index) else { return };
         let was = std::mem::replace(&mut bind.state, state);
         if bind.mode.submits() && (was == LinkState::Bound) != (state == LinkState::Bound) {
-            bind.connection += 1;
+            if let Some(outlet) = self.outlets.get(index) {
+                outlet.connection.fetch_add(1, Ordering::Release);
+            }
             if state == LinkState::Bound {
                 bind.free = self.window;
                 if first {
@@ -161,11 +191,6 @@ impl Inner {
         self.binds.iter().filter(|bind| bind.mode.submits() && bind.state == LinkState::Bound)
     }
 
-    /// The bind of a place, while it is on the connection that the place belongs to.
-    fn bound(&self, place: &Place) -> Option<&Bind> {
-        self.binds.get(place.bind).filter(|bind| bind.connection == place.connection)
-    }
-
     /// The state of the link from those of its binds.
     fn whole(&self) -> LinkState {
         let bound = |bind: &&Bind| bind.state == LinkState::Bound;
@@ -181,30 +206,16 @@ impl Inner {
 }
 
 impl Place {
-    /// A free place of the bind whose turn it is, and whether there is a pace to keep.
-    fn take(binds: &Arc<Binds>) -> Option<(Self, bool)> {
-        let mut inner = binds.inner();
-        let count = inner.binds.len();
-        let mut order = (inner.next..count).chain(0..inner.next);
-        let index = order.find(|index| inner.binds.get(*index).is_some_and(|bind| bind.free > 0))?;
-        inner.next = (index + 1) % count;
-        let bind = inner.binds.get_mut(index)?;
-        bind.free -= 1;
-        let place =
-            Self { binds: Arc::clone(binds), bind: index, connection: bind.connection, turn: Instant::now() };
-        Some((place, inner.pacer.rate().is_some()))
-    }
-
     /// Waits until the pace lets a request leave; false where the connection has gone meanwhile. Without a pace to keep
     /// nobody waits for another; else first come, first served.
     pub(super) async fn turn(&mut self) -> bool {
         let mut first_in_line = None;
         loop {
             let wait = {
-                let mut inner = self.binds.inner();
-                if inner.bound(self).is_none() {
+                if !self.lasts() {
                     return false;
                 }
+                let mut inner = self.binds.inner();
                 let now = Instant::now();
                 match inner.pacer.wait(now.into_std()) {
                     None if first_in_line.is_some() || inner.pacer.rate().is_none() => {
@@ -223,8 +234,8 @@ impl Place {
     }
 
     /// Whether the connection that it belongs to is still there.
-    pub(super) fn lasts(&self) -> bool {
-        self.binds.inner().bound(self).is_some()
+    fn lasts(&self) -> bool {
+        self.binds.connection(self.bind) == self.connection
     }
 
     /// When its turn came.
@@ -232,16 +243,34 @@ impl Place {
         self.turn
     }
 
-    /// The bind that it is in.
-    pub(super) const fn binds(&self) -> &Arc<Binds> {
-        &self.binds
+    /// The way to the bind that it is in; `None` where its connection has gone.
+    pub(super) fn commands(&self) -> Option<mpsc::Sender<Command>> {
+        let outlet = self.binds.outlets.get(self.bind).filter(|_| self.lasts())?;
+        outlet.commands.clone()
     }
 
-    /// The pace follows what the SMSC answers.
-    pub(super) fn answered(&self, outcome: &SubmitOutcome) {
+    /// The pace follows what the SMSC answers, `now`. The place is given back, unless it is to be kept and its
+    /// connection is still there.
+    pub(super) fn answered(mut self, now: Instant, outcome: &SubmitOutcome, keep: bool) -> Option<Self> {
+        let mut inner = self.binds.inner();
         if let SubmitOutcome::Answered { status, .. } = outcome {
-            let (now, sent) = (Instant::now().into_std(), self.turn.into_std());
-            self.binds.inner().pacer.answered(now, sent, *status);
+            inner.pacer.answered(now.into_std(), self.turn.into_std(), *status);
+        }
+        if keep && self.lasts() {
+            drop(inner);
+            return Some(self);
+        }
+        self.give_back(&mut inner);
+        drop(inner);
+        self.given_back = true;
+        None
+    }
+
+    fn give_back(&self, inner: &mut Inner) {
+        if let Some(bind) = inner.binds.get_mut(self.bind).filter(|_| self.lasts()) {
+            debug_assert!(bind.free < self.binds.window, "a place comes back once");
+            bind.free += 1;
+            self.binds.permits.add_permits(1);
         }
     }
 
@@ -254,13 +283,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut inner = self.binds.inner();
-        let connection = self.connection;
-        let bind = inner.binds.get_mut(self.bind).filter(|bind| bind.connection == connection);
-        if let Some(bind) = bind {
-            debug_assert!(bind.free < self.binds.window, "a place comes back once");
-            bind.free += 1;
-            self.binds.permits.add_permits(1);
+        if !self.given_back {
+            self.give_back(&mut self.binds.inner());
         }
     }
 }

@@ -273,7 +273,7 @@ impl<'a> Connection<'a> {
         let Command { sm, pending } = command;
         match self.session.send_sm(now.into_std(), &sm, Token::Submit(pending)) {
             Ok(_) => count(&self.task.shared.metrics.submitted),
-            Err((_, Token::Submit(pending))) => pending.end(SubmitOutcome::NotSent),
+            Err((_, Token::Submit(pending))) => pending.end(now, SubmitOutcome::NotSent),
             Err((_, Token::Bind)) => {}
         }
     }
@@ -338,7 +338,7 @@ impl<'a> Connection<'a> {
                 }
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {
                     pending.note_congestion(&end);
-                    pending.end(self.outcome(end, took));
+                    pending.end(now, self.outcome(end, took));
                 }
                 Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(now, &end),
                 Event::Late(pdu) => {

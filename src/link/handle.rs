@@ -18,8 +18,8 @@ const ALERTS_KEPT: usize = 256;
 
 /// Starts a link; it lives until [`Link::close`] is called or `shutdown` is cancelled. Needs a tokio runtime.
 ///
-/// Connections come from `connector`, with TLS over them where `config` has it. What the SMSC delivers goes to `inbound`; where that is full, the SMSC is answered at once as the
-/// configuration says. `rng` spreads reconnects.
+/// Connections come from `connector`, with TLS over them where `config` has it. What the SMSC delivers goes to
+/// `inbound`; where that is full, the SMSC is answered at once as the configuration says. `rng` spreads reconnects.
 ///
 /// # Errors
 /// A value of the configuration that cannot be used.
@@ -143,7 +143,11 @@ impl Link {
     pub async fn slot(&self) -> Result<Slot, LinkClosed> {
         let asked = Instant::now();
         let Shared { binds, shutdown, metrics, .. } = &*self.shared;
-        let place = shutdown.run_until_cancelled(binds.place()).await.flatten().ok_or(LinkClosed)?;
+        let place = match binds.place_at_once(asked) {
+            Some(place) if !shutdown.is_cancelled() => place,
+            Some(_) => return Err(LinkClosed),
+            None => shutdown.run_until_cancelled(binds.place()).await.flatten().ok_or(LinkClosed)?,
+        };
         metrics.slot_wait.record(place.came() - asked);
         Ok(Slot { place, turn: true })
     }
@@ -231,9 +235,12 @@ impl Slot {
             return (SubmitOutcome::NotSent, None);
         }
         let (done, end) = oneshot::channel();
-        let binds = Arc::clone(self.place.binds());
+        let Some(commands) = self.place.commands() else { return (SubmitOutcome::NotSent, None) };
         let pending = Pending { done, place: self.place, keep };
-        binds.send(Command { sm, pending });
+        // The queue takes as many commands as there are places; a bind that is gone has none.
+        if let Err(declined) = commands.try_send(Command { sm, pending }) {
+            declined.into_inner().pending.end(Instant::now(), SubmitOutcome::NotSent);
+        }
         // A task that is gone cannot say how far it got.
         end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
     }
@@ -256,10 +263,6 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) const fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Tells the link's pace what congestion_state the response reports.
     pub(super) fn note_congestion(&self, end: &End) {
         if let End::Answered(Pdu { body: Body::SubmitSmResp(resp), .. }) = end
@@ -269,11 +272,10 @@ impl Pending {
         }
     }
 
-    /// Tells the end and gives the place back.
-    pub(super) fn end(self, outcome: SubmitOutcome) {
+    /// Tells the end, to the link's pace as well, and gives the place back.
+    pub(super) fn end(self, now: Instant, outcome: SubmitOutcome) {
         let Self { done, place, keep } = self;
-        place.answered(&outcome);
-        let kept = if keep && place.lasts() { Some(place) } else { None };
+        let kept = place.answered(now, &outcome, keep);
         // Nobody may wait any more.
         let _ = done.send((outcome, kept));
     }

@@ -107,7 +107,7 @@ impl Drop for BindTask {
 pub(super) async fn decline(commands: &mut Option<mpsc::Receiver<Command>>) -> Infallible {
     while let Some(queue) = commands {
         match queue.recv().await {
-            Some(command) => command.pending.end(SubmitOutcome::NotSent),
+            Some(command) => command.pending.end(Instant::now(), SubmitOutcome::NotSent),
             None => *commands = None,
         }
     }

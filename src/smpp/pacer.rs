@@ -29,7 +29,7 @@ const MOVED: f64 = 1.25;
 /// The pace of the requests of one link.
 ///
 /// The configured limit and the learned rate are kept by the generic cell rate algorithm: requests leave one interval
-/// apart, and only what timers are late by is made up for.
+/// apart, and only 20 ms of lateness are made up for.
 ///
 /// Nothing is learned until the SMSC first refuses a request for its rate. From then on the rate starts at what it has
 /// taken within the last second and doubles every second of full use until it refuses again. What it refuses is weighed
