@@ -6,9 +6,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::handle::Command;
-use super::{BindsUp, LinkState, SubmitOutcome};
+use super::{BindsUp, LinkState};
 use crate::smpp::pacer::Pacer;
-use crate::smpp::{BindMode, CongestionState};
+use crate::smpp::{BindMode, CommandStatus, CongestionState};
 
 /// All binds of one link.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Binds {
     /// Hands `command` to the bind of its place; ends it where the connection has gone.
     pub(super) fn send(&self, command: Command) {
         let inner = self.inner();
-        let commands = inner.bound(command.pending.place()).and_then(|bind| bind.commands.as_ref());
+        let commands = inner.bound(command.place()).and_then(|bind| bind.commands.as_ref());
         let declined = match commands {
             // The queue takes as many commands as there are places.
             Some(commands) => commands.try_send(command).err().map(mpsc::error::TrySendError::into_inner),
@@ -97,8 +97,8 @@ impl Binds {
         };
         // Its end gives the place back.
         drop(inner);
-        if let Some(Command { pending, .. }) = declined {
-            pending.end(SubmitOutcome::NotSent);
+        if let Some(command) = declined {
+            command.decline();
         }
     }
 
@@ -236,11 +236,9 @@ impl Place {
     }
 
     /// The pace follows what the SMSC answers.
-    pub(super) fn answered(&self, outcome: &SubmitOutcome) {
-        if let SubmitOutcome::Answered { status, .. } = outcome {
-            let (now, sent) = (Instant::now().into_std(), self.turn.into_std());
-            self.binds.inner().pacer.answered(now, sent, *status);
-        }
+    pub(super) fn answered(&self, status: CommandStatus) {
+        let (now, sent) = (Instant::now().into_std(), self.turn.into_std());
+        self.binds.inner().pacer.answered(now, sent, status);
     }
 
     /// The pace follows the congestion_state that the SMSC reports.

@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::binds::{Binds, Place};
 use super::metrics::Metrics;
 use super::task::BindTask;
-use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError, secured};
-use crate::smpp::{Address, BindMode, Body, CommandStatus, End, MessageId, Pdu, Sm};
+use super::{
+    BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError, RequestOutcome, SubmitOutcome,
+    UnknownReason, secured,
+};
+use crate::smpp::{Address, BindMode, Body, CommandStatus, End, Pdu, Sm};
 use crate::world::Rng;
 
 /// Alerts kept for whoever listens slowly.
@@ -99,38 +102,13 @@ pub struct BindsUp {
     pub total: usize,
 }
 
-/// Room for one submit_sm in the window of one bind, and its turn in the link's pace; given back when the request ends,
+/// Room for one request in the window of one bind, and its turn in the link's pace; given back when the request ends,
 /// or when dropped unused (then its turn is lost). It is good for nothing once the bind's connection is lost.
 #[derive(Debug)]
 pub struct Slot {
     place: Place,
     /// Whether its turn has come.
     turn: bool,
-}
-
-/// The one end of a submit_sm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubmitOutcome {
-    /// The SMSC answered; with an error status it did not take the message.
-    Answered {
-        /// Its verdict.
-        status: CommandStatus,
-        /// Its id of the message; may be empty or the same for all.
-        message_id: MessageId,
-    },
-    /// The SMSC may or may not have taken the message.
-    Unknown(UnknownReason),
-    /// No octet of the message was handed to a connection.
-    NotSent,
-}
-
-/// Why the end of a submit_sm is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownReason {
-    /// No response in time.
-    TimedOut,
-    /// The connection was lost before the response.
-    ConnectionLost,
 }
 
 impl Link {
@@ -226,24 +204,58 @@ impl Slot {
         (outcome, place.map(|place| Self { place, turn: false }))
     }
 
+    /// Sends `body` as a request of another kind (cancel_sm, query_sm, ...) and waits for its end. Dropping the future
+    /// does not take the request back.
+    pub async fn request(mut self, body: Body) -> RequestOutcome {
+        if !self.has_turn().await {
+            return RequestOutcome::NotSent;
+        }
+        let (done, end) = oneshot::channel();
+        let binds = Arc::clone(self.place.binds());
+        binds.send(Command::Request(Box::new(body), PendingRequest { done, place: self.place }));
+        end.await.unwrap_or(RequestOutcome::Unknown(UnknownReason::ConnectionLost))
+    }
+
     async fn send(mut self, sm: Sm, keep: bool) -> (SubmitOutcome, Option<Place>) {
-        if !self.turn && !self.place.turn().await {
+        if !self.has_turn().await {
             return (SubmitOutcome::NotSent, None);
         }
         let (done, end) = oneshot::channel();
         let binds = Arc::clone(self.place.binds());
-        let pending = Pending { done, place: self.place, keep };
-        binds.send(Command { sm, pending });
+        binds.send(Command::Submit(sm, Pending { done, place: self.place, keep }));
         // A task that is gone cannot say how far it got.
         end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
     }
+
+    /// Waits for its turn, where it has not come yet; false where the connection has gone.
+    async fn has_turn(&mut self) -> bool {
+        self.turn || self.place.turn().await
+    }
 }
 
-/// A submit_sm on its way to the task.
+/// A request on its way to the task.
 #[derive(Debug)]
-pub(super) struct Command {
-    pub(super) sm: Sm,
-    pub(super) pending: Pending,
+#[expect(clippy::large_enum_variant, reason = "a box would cost every submit_sm an allocation")]
+pub(super) enum Command {
+    Submit(Sm, Pending),
+    /// Any other.
+    Request(Box<Body>, PendingRequest),
+}
+
+impl Command {
+    pub(super) const fn place(&self) -> &Place {
+        match self {
+            Self::Submit(_, Pending { place, .. }) | Self::Request(_, PendingRequest { place, .. }) => place,
+        }
+    }
+
+    /// Ends it unsent.
+    pub(super) fn decline(self) {
+        match self {
+            Self::Submit(_, pending) => pending.end(SubmitOutcome::NotSent),
+            Self::Request(_, pending) => pending.end(RequestOutcome::NotSent),
+        }
+    }
 }
 
 /// Somebody waits for the end of a submit_sm.
@@ -256,10 +268,6 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) const fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Tells the link's pace what congestion_state the response reports.
     pub(super) fn note_congestion(&self, end: &End) {
         if let End::Answered(Pdu { body: Body::SubmitSmResp(resp), .. }) = end
@@ -272,10 +280,32 @@ impl Pending {
     /// Tells the end and gives the place back.
     pub(super) fn end(self, outcome: SubmitOutcome) {
         let Self { done, place, keep } = self;
-        place.answered(&outcome);
+        if let SubmitOutcome::Answered { status, .. } = outcome {
+            place.answered(status);
+        }
         let kept = if keep && place.lasts() { Some(place) } else { None };
         // Nobody may wait any more.
         let _ = done.send((outcome, kept));
+    }
+}
+
+/// Somebody waits for the end of another request.
+#[derive(Debug)]
+pub(super) struct PendingRequest {
+    done: oneshot::Sender<RequestOutcome>,
+    place: Place,
+}
+
+impl PendingRequest {
+    /// Tells the end and gives the place back.
+    pub(super) fn end(self, outcome: RequestOutcome) {
+        let Self { done, place } = self;
+        if let RequestOutcome::Answered(pdu) = &outcome {
+            place.answered(pdu.status);
+        }
+        drop(place);
+        // Nobody may wait any more.
+        let _ = done.send(outcome);
     }
 }
 
