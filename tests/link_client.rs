@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use airwrite::link::{
     self, BindKind, BoxFuture, Connector, Delivery, InboundFull, Link, LinkConfig, LinkState, LinksCollector,
-    Refused, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
+    Refused, RequestOutcome, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
 };
 use airwrite::smpp::{
-    Address, BindMode, Body, CommandStatus, DataSm, End, Event, LongAddress, MessageId, RegisteredDelivery,
-    Role, Session, SessionConfig, Sm, SystemId, Tlvs, Unanswered, tag,
+    Address, BindMode, Body, CancelSm, CommandStatus, DataSm, End, Event, LongAddress, MessageId, Pdu,
+    QuerySm, QuerySmResp, RegisteredDelivery, Role, Session, SessionConfig, Sm, SystemId, Tlvs, Unanswered,
+    tag,
 };
 use airwrite::world::{Rng, SeededRng};
 use bytes::{Bytes, BytesMut};
@@ -98,6 +99,24 @@ impl<S: Transport> Smsc<S> {
         self.flush().await;
     }
 
+    /// The next request that is no submit_sm.
+    async fn request(&mut self) -> (Unanswered, Body) {
+        match self.event().await {
+            Some(Event::Request(unanswered, body)) => (unanswered, body),
+            other => panic!("a request expected, found {other:?}"),
+        }
+    }
+
+    async fn answer_request(&mut self, request: Unanswered, body: &Body) {
+        self.session.answer(now(), request, ROK, body).unwrap();
+        self.flush().await;
+    }
+
+    async fn refuse(&mut self, request: Unanswered, status: CommandStatus) {
+        self.session.reject(now(), request, status);
+        self.flush().await;
+    }
+
     async fn deliver(&mut self, token: u32) {
         self.session.send_sm(now(), &sm(), token).unwrap();
         self.flush().await;
@@ -152,6 +171,12 @@ impl Setup {
         let link = self.link.clone();
         tokio::spawn(async move { link.slot().await.unwrap().submit(sm()).await })
     }
+
+    /// Sends another request in a task of its own.
+    fn request(&self, body: Body) -> tokio::task::JoinHandle<RequestOutcome> {
+        let link = self.link.clone();
+        tokio::spawn(async move { link.slot().await.unwrap().request(body).await })
+    }
 }
 
 fn config() -> LinkConfig {
@@ -165,11 +190,13 @@ fn config() -> LinkConfig {
     }
 }
 
+fn dialect() -> link::Dialect {
+    link::Dialect::try_from(&config()).unwrap()
+}
+
 fn sm() -> Sm {
-    let config = config();
-    let dialect = link::Dialect::try_from(&config).unwrap();
     let tp_ud = Bytes::from_static(&[2, 0x70, 0, 1, 2, 3]);
-    dialect.ota_sm(0, "491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
+    dialect().ota_sm(0, "491700000001", tp_ud, 3600, RegisteredDelivery::FINAL).unwrap()
 }
 
 fn now() -> std::time::Instant {
@@ -255,6 +282,112 @@ async fn no_answer_in_time_is_unknown_and_a_late_one_is_counted() {
     assert_eq!(outcome.await.unwrap(), answered(ROK, "2"));
     assert_eq!(setup.link.metrics().late_responses.load(Relaxed), 1);
     assert_eq!(setup.link.metrics().connected.load(Relaxed), 1);
+}
+
+// ---- Other requests
+
+fn cancel_sm() -> Body {
+    Body::CancelSm(dialect().cancel_sm("491700000001", "0af1".parse().unwrap()).unwrap())
+}
+
+/// The status that a request was answered with.
+async fn status_of(outcome: tokio::task::JoinHandle<RequestOutcome>) -> (CommandStatus, Body) {
+    match outcome.await.unwrap() {
+        RequestOutcome::Answered(pdu) => (pdu.status, pdu.body),
+        other => panic!("an answer expected, found {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_requests_are_answered_in_the_same_window_and_counted_apart() {
+    let mut setup = Setup::new(LinkConfig { window: 1, ..config() });
+    let mut smsc = setup.bound().await;
+    let outcome = setup.request(cancel_sm());
+    let waits = setup.submit();
+    let (unanswered, body) = smsc.request().await;
+    let Body::CancelSm(CancelSm { service_type, message_id, source, destination, .. }) = body else {
+        panic!("{body:?}")
+    };
+    assert_eq!((service_type, source, destination), (sm().service_type, sm().source, sm().destination));
+    assert_eq!(message_id.as_bytes(), b"0af1");
+    assert!(timeout(Duration::from_secs(1), smsc.event()).await.is_err(), "its place is taken");
+    assert_eq!(setup.link.metrics().in_flight(), 0, "no submit_sm");
+    smsc.answer_request(unanswered, &Body::CancelSmResp).await;
+    assert_eq!(status_of(outcome).await, (ROK, Body::CancelSmResp));
+
+    let (unanswered, _) = smsc.submit_sm().await;
+    smsc.answer(unanswered, ROK, "1").await;
+    assert_eq!(waits.await.unwrap(), answered(ROK, "1"));
+
+    let outcome = setup.request(cancel_sm());
+    let (unanswered, _) = smsc.request().await;
+    smsc.refuse(unanswered, CommandStatus::ESME_RCANCELFAIL).await;
+    assert_eq!(status_of(outcome).await.0, CommandStatus::ESME_RCANCELFAIL);
+
+    let query = QuerySm { message_id: "0af1".parse().unwrap(), source: sm().source, tlvs: Tlvs::default() };
+    let outcome = setup.request(Body::QuerySm(query.clone()));
+    let (unanswered, body) = smsc.request().await;
+    assert_eq!(body, Body::QuerySm(query));
+    let resp = Body::QuerySmResp(QuerySmResp { error_code: 7, ..QuerySmResp::default() });
+    smsc.answer_request(unanswered, &resp).await;
+    assert_eq!(status_of(outcome).await, (ROK, resp));
+
+    let metrics = setup.link.metrics();
+    assert_eq!((metrics.submitted.load(Relaxed), metrics.accepted.load(Relaxed)), (1, 1));
+    assert_eq!((metrics.requests_done.load(Relaxed), metrics.requests_refused.load(Relaxed)), (2, 1));
+    assert_eq!(metrics.requests_unknown.load(Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_request_ends_by_generic_nack_by_time_and_with_its_connection() {
+    let mut setup = Setup::new(LinkConfig { window: 1, ..config() });
+    let mut smsc = setup.bound().await;
+    let outcome = setup.request(cancel_sm());
+    let _ = smsc.request().await;
+    // The second request after the bind.
+    let nack = Pdu { status: CommandStatus::ESME_RINVCMDID, sequence: 2, body: Body::GenericNack };
+    let mut octets = BytesMut::new();
+    nack.encode(&mut octets);
+    smsc.stream.write_all_buf(&mut octets).await.unwrap();
+    assert_eq!(status_of(outcome).await, (CommandStatus::ESME_RINVCMDID, Body::GenericNack));
+
+    let asked = Instant::now();
+    let outcome = setup.request(cancel_sm());
+    let _ = smsc.request().await;
+    assert_eq!(outcome.await.unwrap(), RequestOutcome::Unknown(UnknownReason::TimedOut));
+    assert_eq!(asked.elapsed().as_secs(), 30);
+
+    let outcome = setup.request(cancel_sm());
+    let _ = smsc.request().await;
+    let link = setup.link.clone();
+    let late = tokio::spawn(async move { link.slot().await.unwrap() });
+    drop(smsc);
+    assert_eq!(outcome.await.unwrap(), RequestOutcome::Unknown(UnknownReason::ConnectionLost));
+    // The place has gone with its connection, and the next connection has all of its own.
+    let mut smsc = setup.bound().await;
+    let outcome = tokio::spawn(late.await.unwrap().request(cancel_sm()));
+    let (unanswered, _) = smsc.request().await;
+    smsc.refuse(unanswered, CommandStatus::ESME_RINVMSGID).await;
+    assert_eq!(status_of(outcome).await.0, CommandStatus::ESME_RINVMSGID);
+
+    let metrics = setup.link.metrics();
+    assert_eq!((metrics.requests_refused.load(Relaxed), metrics.requests_unknown.load(Relaxed)), (2, 2));
+    assert_eq!((metrics.unknown.load(Relaxed), metrics.submitted.load(Relaxed)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_request_or_has_no_connection_any_more_is_not_sent() {
+    let mut setup = Setup::new(LinkConfig { window: 1, ..config() });
+    let smsc = setup.bound().await;
+    for body in [Body::CancelSmResp, Body::EnquireLink, Body::GenericNack] {
+        let outcome = timeout(Duration::from_secs(1), setup.request(body)).await.unwrap();
+        assert_eq!(outcome.unwrap(), RequestOutcome::NotSent);
+    }
+    let slot = setup.link.slot().await.unwrap();
+    drop(smsc);
+    wait_for(&setup.link, LinkState::Connecting).await;
+    assert_eq!(slot.request(cancel_sm()).await, RequestOutcome::NotSent);
+    assert_eq!(setup.link.metrics().requests_unknown.load(Relaxed), 0);
 }
 
 // ---- Connections

@@ -32,6 +32,6 @@ pub use profile::{
     BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
     WriteTerms,
 };
-pub use step::{Bound, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
+pub use step::{Bound, Cancellation, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;
 pub use write::{Active, Bearer, DEADLINE_PASSED, End, Hold, Order, Unsettled, WriteState};

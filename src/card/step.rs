@@ -28,6 +28,8 @@ pub struct Step {
     pub freed: Vec<Subscription>,
     /// Packets to hand to a link once the commit is durable, lowest CNTR first.
     pub submissions: Vec<Submission>,
+    /// Submissions that the SMSC is asked to forget. Whatever it answers, only a fence grants a cancellation.
+    pub cancellations: Vec<Cancellation>,
     /// Why the event was refused, where the caller must be told.
     pub refused: Option<Refused>,
 }
@@ -103,6 +105,15 @@ pub struct Submission {
     pub validity_s: u64,
     /// Whether to ask for a delivery receipt.
     pub receipt: bool,
+}
+
+/// A submission that the SMSC is asked to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// The number it went to.
+    pub to: Msisdn,
+    /// The id that the SMSC gave to its last part, without which the card cannot put the packet together; not empty.
+    pub message_id: String,
 }
 
 /// A write that changed.

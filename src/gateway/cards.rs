@@ -194,6 +194,7 @@ impl Gateway {
         self.0.world.store.durable(found.seq.max(found.writes.seq)).await?;
         let (_, about_write) = input.about();
         let write = about_write.and_then(|id| found.writes.get(id)).cloned();
+        self.cancel_submissions(&found.card, &step.cancellations);
         let (submissions, unmade) = (Vec::new(), Vec::new());
         Ok(Done { submissions, refused: step.refused, write, card: found.card, unmade })
     }
@@ -346,6 +347,7 @@ impl Gateway {
         if step.bound.as_ref().is_some_and(|bound| bound.moved_from.is_some()) {
             inner.inbox.notify_one();
         }
+        self.cancel_submissions(&step.card, &step.cancellations);
         for fact in &step.facts {
             inner.metrics.count_fact(&fact.kind);
             let write = fact.write.map(|(id, seq)| format!("{id}.{seq}")).unwrap_or_default();

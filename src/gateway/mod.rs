@@ -7,6 +7,7 @@
 mod alerts;
 mod bindings;
 mod cancel;
+mod cancel_sm;
 mod cards;
 mod changes;
 mod delivery_hours;
@@ -169,6 +170,8 @@ struct Inner {
     outboxes: outboxes::Outboxes,
     /// Room for look-ups of cards under way.
     look_ups: Arc<Semaphore>,
+    /// Room for cancel_sm under way.
+    cancels: Arc<Semaphore>,
     /// Signalled for a route when something entered its lane.
     lanes: BTreeMap<KeyText, Notify>,
     /// The earliest timer set since the timers were last read.
@@ -226,6 +229,7 @@ impl Gateway {
             routes,
             outboxes,
             look_ups: Arc::new(Semaphore::new(look_up::AT_ONCE)),
+            cancels: Arc::new(Semaphore::new(cancel_sm::AT_ONCE)),
             closing: CancellationToken::new(),
             overdue: CancellationToken::new(),
             idle: CancellationToken::new(),

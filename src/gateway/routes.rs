@@ -99,19 +99,27 @@ impl Routes {
 
     /// The route of a number of this owner's card.
     pub(super) fn of(&self, owner: &Owner, number: &Msisdn) -> Option<&KeyText> {
+        self.route(owner, number).map(|route| &route.name)
+    }
+
+    fn route(&self, owner: &Owner, number: &Msisdn) -> Option<&Route> {
         let digits = number.to_string();
         let serves = |route: &&Route| {
             route.owner.as_deref().is_none_or(|name| name == owner.as_str())
                 && digits.starts_with(&route.prefix)
         };
-        self.0.iter().find(serves).map(|route| &route.name)
+        self.0.iter().find(serves)
     }
 
     /// The first link that serves a number of this owner's card; where none does, any.
     pub(super) fn link_of(&self, owner: &Owner, number: &Msisdn) -> Option<&str> {
-        let name = self.of(owner, number);
-        let serving = self.0.iter().find(|route| Some(&route.name) == name);
-        serving.or(self.0.first())?.links.first().map(String::as_str)
+        self.route(owner, number).or(self.0.first())?.links.first().map(String::as_str)
+    }
+
+    /// The links that serve a number of this owner's card, those in reserve last.
+    pub(super) fn links_of(&self, owner: &Owner, number: &Msisdn) -> impl Iterator<Item = &str> {
+        let links = self.route(owner, number).map(|route| route.links.iter().chain(&route.standby));
+        links.into_iter().flatten().map(String::as_str)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = KeyText> {

@@ -7,9 +7,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::handle::Command;
-use super::{BindsUp, LinkState, SubmitOutcome};
+use super::{BindsUp, LinkState};
 use crate::smpp::pacer::Pacer;
-use crate::smpp::{BindMode, CongestionState};
+use crate::smpp::{BindMode, CommandStatus, CongestionState};
 
 /// All binds of one link.
 #[derive(Debug)]
@@ -249,12 +249,12 @@ impl Place {
         outlet.commands.clone()
     }
 
-    /// The pace follows what the SMSC answers, `now`. The place is given back, unless it is to be kept and its
-    /// connection is still there.
-    pub(super) fn answered(mut self, now: Instant, outcome: &SubmitOutcome, keep: bool) -> Option<Self> {
+    /// Its request has ended, `now`; the pace follows what the SMSC answered, if it did. The place is given back, unless it
+    /// is to be kept and its connection is still there.
+    pub(super) fn ended(mut self, now: Instant, status: Option<CommandStatus>, keep: bool) -> Option<Self> {
         let mut inner = self.binds.inner();
-        if let SubmitOutcome::Answered { status, .. } = outcome {
-            inner.pacer.answered(now.into_std(), self.turn.into_std(), *status);
+        if let Some(status) = status {
+            inner.pacer.answered(now.into_std(), self.turn.into_std(), status);
         }
         if keep && self.lasts() {
             drop(inner);

@@ -13,10 +13,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::answer::Answered;
-use super::handle::{Command, Pending};
+use super::handle::{Command, Pending, PendingRequest};
 use super::metrics::count;
 use super::task::{BindTask, decline};
-use super::{Answer, Delivery, LinkState, SubmitOutcome, Transport, UnknownReason};
+use super::{Answer, Delivery, LinkState, RequestOutcome, SubmitOutcome, Transport};
 use crate::smpp::{
     Body, CloseReason, CommandId, CommandStatus, End, Event, MessageId, Pdu, Role, Session, SessionConfig,
     Sm, Unanswered,
@@ -49,6 +49,18 @@ pub(super) enum Over {
 enum Token {
     Bind,
     Submit(Pending),
+    Request(PendingRequest),
+}
+
+impl Token {
+    /// The request was not sent.
+    fn decline(self, now: Instant) {
+        match self {
+            Self::Bind => {}
+            Self::Submit(pending) => pending.end(now, SubmitOutcome::NotSent),
+            Self::Request(pending) => pending.end(now, RequestOutcome::NotSent),
+        }
+    }
 }
 
 /// One connection and its session.
@@ -203,7 +215,7 @@ impl<'a> Connection<'a> {
             // No handle is left.
             self.task.commands = None;
         }
-        commands.drain(..).for_each(|command| self.submit(now, command));
+        commands.drain(..).for_each(|command| self.request(now, command));
         self.commands = commands;
         some.is_ready()
     }
@@ -269,12 +281,17 @@ impl<'a> Connection<'a> {
 
     // ---- What is to be sent
 
-    fn submit(&mut self, now: Instant, command: Command) {
-        let Command { sm, pending } = command;
-        match self.session.send_sm(now.into_std(), &sm, Token::Submit(pending)) {
-            Ok(_) => count(&self.task.shared.metrics.submitted),
-            Err((_, Token::Submit(pending))) => pending.end(now, SubmitOutcome::NotSent),
-            Err((_, Token::Bind)) => {}
+    fn request(&mut self, now: Instant, command: Command) {
+        let sent_at = now.into_std();
+        let sent = match command {
+            Command::Submit(sm, pending) => self
+                .session
+                .send_sm(sent_at, &sm, Token::Submit(pending))
+                .inspect(|_| count(&self.task.shared.metrics.submitted)),
+            Command::Request(body, pending) => self.session.send(sent_at, &body, Token::Request(pending)),
+        };
+        if let Err((_, token)) = sent {
+            token.decline(now);
         }
     }
 
@@ -338,7 +355,10 @@ impl<'a> Connection<'a> {
                 }
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {
                     pending.note_congestion(&end);
-                    pending.end(now, self.outcome(end, took));
+                    pending.end(now, SubmitOutcome::counted(end, took, metrics));
+                }
+                Event::Ended { token: Token::Request(pending), end, .. } => {
+                    pending.end(now, RequestOutcome::counted(end, metrics));
                 }
                 Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(now, &end),
                 Event::Late(pdu) => {
@@ -420,32 +440,6 @@ impl<'a> Connection<'a> {
         if let Some(unanswered) = delivery.answer.take() {
             self.session.answer_sm(now.into_std(), unanswered, status, MessageId::EMPTY);
         }
-    }
-
-    fn outcome(&self, end: End, took: Duration) -> SubmitOutcome {
-        let metrics = &self.task.shared.metrics;
-        let Pdu { status, body, .. } = match end {
-            End::Answered(pdu) => pdu,
-            End::TimedOut => {
-                count(&metrics.unknown);
-                return SubmitOutcome::Unknown(UnknownReason::TimedOut);
-            }
-            End::Lost => {
-                count(&metrics.unknown);
-                return SubmitOutcome::Unknown(UnknownReason::ConnectionLost);
-            }
-        };
-        metrics.response.record(took);
-        count(match status {
-            CommandStatus::ESME_ROK => &metrics.accepted,
-            CommandStatus::ESME_RTHROTTLED | CommandStatus::ESME_RMSGQFUL => &metrics.throttled,
-            _ => &metrics.rejected,
-        });
-        let message_id = match body {
-            Body::SubmitSmResp(resp) => resp.message_id,
-            _ => MessageId::EMPTY,
-        };
-        SubmitOutcome::Answered { status, message_id }
     }
 
     fn over(&self) -> Over {

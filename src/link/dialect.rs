@@ -7,7 +7,7 @@ use super::numbers::NumberConfig;
 use super::{LinkConfig, LinkConfigError, ReceiptId, ValidityForm};
 use crate::identity::Msisdn;
 use crate::smpp::{
-    Address, Bind, BindMode, COctetString, COctetStringError, DataCoding, MessageId, Password,
+    Address, Bind, BindMode, COctetString, COctetStringError, CancelSm, DataCoding, MessageId, Password,
     RegisteredDelivery, ShortMessage, Sm, SystemId, Tlvs, Version, tag, time,
 };
 
@@ -112,13 +112,7 @@ impl Dialect {
         validity_s: u64,
         registered_delivery: RegisteredDelivery,
     ) -> Result<Sm, OtaSmError> {
-        if destination.is_empty() || !destination.bytes().all(|octet| octet.is_ascii_digit()) {
-            return Err(OtaSmError::Destination);
-        }
-        let destination = self
-            .numbers
-            .destination(destination, self.destination_ton, self.destination_npi)
-            .ok_or(OtaSmError::Destination)?;
+        let destination = self.destination(destination)?;
         let too_long = OtaSmError::TpUd { found: tp_ud.len() };
         if tp_ud.is_empty() || tp_ud.len() > TP_UD_OCTETS {
             return Err(too_long);
@@ -141,6 +135,21 @@ impl Dialect {
         })
     }
 
+    /// The cancel_sm of a message to the card at `destination` (as in [`Self::ota_sm`]) that the SMSC took as
+    /// `message_id` (SMPP 3.4 §4.9).
+    ///
+    /// # Errors
+    /// `destination` is not 1 to 20 digits.
+    pub fn cancel_sm(&self, destination: &str, message_id: MessageId) -> Result<CancelSm, OtaSmError> {
+        Ok(CancelSm {
+            service_type: self.service_type,
+            message_id,
+            source: self.source,
+            destination: self.destination(destination)?,
+            tlvs: Tlvs::default(),
+        })
+    }
+
     /// Which receipts a message asks for, where one is `wanted` at all.
     #[must_use]
     pub const fn registered_delivery(&self, wanted: bool) -> RegisteredDelivery {
@@ -158,6 +167,13 @@ impl Dialect {
     #[must_use]
     pub fn receipt_id(&self, id: MessageId) -> MessageId {
         self.receipt_id.in_response(id)
+    }
+
+    /// An MSISDN, digits without `+`, as the SMSC wants it.
+    fn destination(&self, digits: &str) -> Result<Address, OtaSmError> {
+        let all_digits = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+        let address = self.numbers.destination(digits, self.destination_ton, self.destination_npi);
+        address.filter(|_| all_digits).ok_or(OtaSmError::Destination)
     }
 
     fn validity_period(&self, now_ms: u64, validity_s: u64) -> COctetString<16> {

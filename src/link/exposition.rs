@@ -101,6 +101,17 @@ impl Collector for LinksCollector {
                 ],
             )
         })?;
+        let help = "Requests other than submit_sm that have ended, by outcome";
+        self.counter(to, "link_requests", help, |metrics| {
+            by(
+                "outcome",
+                [
+                    ("done", &metrics.requests_done),
+                    ("refused", &metrics.requests_refused),
+                    ("unknown", &metrics.requests_unknown),
+                ],
+            )
+        })?;
         self.counter(to, "link_deliver_sm", "deliver_sm that came in, by what became of them", |metrics| {
             by("outcome", [("taken", &metrics.delivered), ("queue_full", &metrics.inbound_full)])
         })?;

@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::binds::{Binds, Place};
 use super::metrics::Metrics;
 use super::task::BindTask;
-use super::{BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError, secured};
-use crate::smpp::{Address, BindMode, Body, CommandStatus, End, MessageId, Pdu, Sm};
+use super::{
+    BindKind, Connector, Delivery, Dialect, LinkConfig, LinkConfigError, RequestOutcome, SubmitOutcome,
+    UnknownReason, secured,
+};
+use crate::smpp::{Address, BindMode, Body, CommandStatus, End, Pdu, Sm};
 use crate::world::Rng;
 
 /// Alerts kept for whoever listens slowly.
@@ -99,38 +102,13 @@ pub struct BindsUp {
     pub total: usize,
 }
 
-/// Room for one submit_sm in the window of one bind, and its turn in the link's pace; given back when the request ends,
+/// Room for one request in the window of one bind, and its turn in the link's pace; given back when the request ends,
 /// or when dropped unused (then its turn is lost). It is good for nothing once the bind's connection is lost.
 #[derive(Debug)]
 pub struct Slot {
     place: Place,
     /// Whether its turn has come.
     turn: bool,
-}
-
-/// The one end of a submit_sm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubmitOutcome {
-    /// The SMSC answered; with an error status it did not take the message.
-    Answered {
-        /// Its verdict.
-        status: CommandStatus,
-        /// Its id of the message; may be empty or the same for all.
-        message_id: MessageId,
-    },
-    /// The SMSC may or may not have taken the message.
-    Unknown(UnknownReason),
-    /// No octet of the message was handed to a connection.
-    NotSent,
-}
-
-/// Why the end of a submit_sm is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnknownReason {
-    /// No response in time.
-    TimedOut,
-    /// The connection was lost before the response.
-    ConnectionLost,
 }
 
 impl Link {
@@ -230,27 +208,60 @@ impl Slot {
         (outcome, place.map(|place| Self { place, turn: false }))
     }
 
+    /// Sends `body` as a request of another kind (cancel_sm, query_sm, ...) and waits for its end. Dropping the future
+    /// does not take the request back.
+    pub async fn request(mut self, body: Body) -> RequestOutcome {
+        if !self.has_turn().await {
+            return RequestOutcome::NotSent;
+        }
+        let (done, end) = oneshot::channel();
+        let Some(commands) = self.place.commands() else { return RequestOutcome::NotSent };
+        Command::Request(Box::new(body), PendingRequest { done, place: self.place }).hand_over(&commands);
+        end.await.unwrap_or(RequestOutcome::Unknown(UnknownReason::ConnectionLost))
+    }
+
     async fn send(mut self, sm: Sm, keep: bool) -> (SubmitOutcome, Option<Place>) {
-        if !self.turn && !self.place.turn().await {
+        if !self.has_turn().await {
             return (SubmitOutcome::NotSent, None);
         }
         let (done, end) = oneshot::channel();
         let Some(commands) = self.place.commands() else { return (SubmitOutcome::NotSent, None) };
-        let pending = Pending { done, place: self.place, keep };
-        // The queue takes as many commands as there are places; a bind that is gone has none.
-        if let Err(declined) = commands.try_send(Command { sm, pending }) {
-            declined.into_inner().pending.end(Instant::now(), SubmitOutcome::NotSent);
-        }
+        Command::Submit(sm, Pending { done, place: self.place, keep }).hand_over(&commands);
         // A task that is gone cannot say how far it got.
         end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
     }
+
+    /// Waits for its turn, where it has not come yet; false where the connection has gone.
+    async fn has_turn(&mut self) -> bool {
+        self.turn || self.place.turn().await
+    }
 }
 
-/// A submit_sm on its way to the task.
+/// A request on its way to the task.
 #[derive(Debug)]
-pub(super) struct Command {
-    pub(super) sm: Sm,
-    pub(super) pending: Pending,
+#[expect(clippy::large_enum_variant, reason = "a box would cost every submit_sm an allocation")]
+pub(super) enum Command {
+    Submit(Sm, Pending),
+    /// Any other.
+    Request(Box<Body>, PendingRequest),
+}
+
+impl Command {
+    /// Hands it to the task of a bind: its queue takes as many as there are places, and a bind that is gone takes none.
+    fn hand_over(self, commands: &mpsc::Sender<Self>) {
+        if let Err(declined) = commands.try_send(self) {
+            declined.into_inner().decline();
+        }
+    }
+
+    /// Ends it unsent.
+    pub(super) fn decline(self) {
+        let now = Instant::now();
+        match self {
+            Self::Submit(_, pending) => pending.end(now, SubmitOutcome::NotSent),
+            Self::Request(_, pending) => pending.end(now, RequestOutcome::NotSent),
+        }
+    }
 }
 
 /// Somebody waits for the end of a submit_sm.
@@ -275,9 +286,34 @@ impl Pending {
     /// Tells the end, to the link's pace as well, and gives the place back.
     pub(super) fn end(self, now: Instant, outcome: SubmitOutcome) {
         let Self { done, place, keep } = self;
-        let kept = place.answered(now, &outcome, keep);
+        let status = match outcome {
+            SubmitOutcome::Answered { status, .. } => Some(status),
+            SubmitOutcome::Unknown(_) | SubmitOutcome::NotSent => None,
+        };
+        let kept = place.ended(now, status, keep);
         // Nobody may wait any more.
         let _ = done.send((outcome, kept));
+    }
+}
+
+/// Somebody waits for the end of another request.
+#[derive(Debug)]
+pub(super) struct PendingRequest {
+    done: oneshot::Sender<RequestOutcome>,
+    place: Place,
+}
+
+impl PendingRequest {
+    /// Tells the end, to the link's pace as well, and gives the place back.
+    pub(super) fn end(self, now: Instant, outcome: RequestOutcome) {
+        let Self { done, place } = self;
+        let status = match &outcome {
+            RequestOutcome::Answered(pdu) => Some(pdu.status),
+            RequestOutcome::Unknown(_) | RequestOutcome::NotSent => None,
+        };
+        place.ended(now, status, false);
+        // Nobody may wait any more.
+        let _ = done.send(outcome);
     }
 }
 

@@ -33,6 +33,12 @@ pub struct Metrics {
     pub rejected: AtomicU64,
     /// submit_sm without response in time, or whose connection was lost before.
     pub unknown: AtomicU64,
+    /// Other requests answered with ESME_ROK.
+    pub requests_done: AtomicU64,
+    /// Other requests answered with an error.
+    pub requests_refused: AtomicU64,
+    /// Other requests without response in time, or whose connection was lost before.
+    pub requests_unknown: AtomicU64,
     /// Responses that came after their request had timed out.
     pub late_responses: AtomicU64,
     /// Responses to nothing, generic_nack with sequence 0 among them.

@@ -11,7 +11,7 @@ use super::backoff::Backoff;
 use super::connection::{Connection, Over};
 use super::handle::{Command, Shared};
 use super::metrics::count;
-use super::{Connector, Delivery, LinkState, SubmitOutcome};
+use super::{Connector, Delivery, LinkState};
 use crate::smpp::BindMode;
 use crate::world::Rng;
 
@@ -107,7 +107,7 @@ impl Drop for BindTask {
 pub(super) async fn decline(commands: &mut Option<mpsc::Receiver<Command>>) -> Infallible {
     while let Some(queue) = commands {
         match queue.recv().await {
-            Some(command) => command.pending.end(Instant::now(), SubmitOutcome::NotSent),
+            Some(command) => command.decline(),
             None => *commands = None,
         }
     }

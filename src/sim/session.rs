@@ -19,7 +19,7 @@ use crate::smpp::{
     Unanswered, UnansweredBind,
 };
 
-/// submit_sm without an answer, above which nothing is read.
+/// Requests without an answer, above which nothing is read.
 pub(super) const SUBMITS_MAX: usize = 1024;
 /// Room kept for one read.
 const READ_OCTETS: usize = 16 * 1024;
@@ -52,7 +52,7 @@ pub(super) async fn serve<S>(
         operator,
         to_session: Some(to_session),
         session: Session::new(session_config, now()),
-        submits: BTreeMap::new(),
+        unanswered: BTreeMap::new(),
         last_token: 0,
         cut: None,
     };
@@ -69,7 +69,7 @@ struct Server<'a> {
     /// Given to the operator with the first bind that succeeds.
     to_session: Option<mpsc::Sender<Output>>,
     session: Session<DeliveryId>,
-    submits: BTreeMap<u64, Unanswered>,
+    unanswered: BTreeMap<u64, Unanswered>,
     last_token: u64,
     cut: Option<Cut>,
 }
@@ -165,9 +165,7 @@ impl Server<'_> {
             match event {
                 Event::Bind(unanswered, bind) => self.bind(unanswered, &bind).await,
                 Event::Sm(unanswered, sm) => {
-                    self.last_token += 1;
-                    self.submits.insert(self.last_token, unanswered);
-                    let (esme, token) = (self.esme, self.last_token);
+                    let (esme, token) = (self.esme, self.keep(unanswered));
                     self.tell(Input::Submit { esme, token, sm: Box::new(sm) }).await;
                 }
                 Event::Ended { token, end, .. } => {
@@ -180,14 +178,22 @@ impl Server<'_> {
                 Event::Refused { command_id, status, .. } => {
                     tracing::debug!(esme = self.esme.0, %command_id, %status, "refused");
                 }
-                Event::Request(unanswered, _) => {
-                    self.session.reject(now(), unanswered, CommandStatus::ESME_RINVCMDID);
+                Event::Request(unanswered, body) => {
+                    let (esme, token) = (self.esme, self.keep(unanswered));
+                    self.tell(Input::Request { esme, token, body: Box::new(body) }).await;
                 }
                 Event::Late(_) | Event::Unexpected(_) | Event::Notification(_) | Event::Full(_) => {}
                 Event::Closed(reason) => return Some(reason),
             }
         }
         None
+    }
+
+    /// Keeps the right to answer until the operator has the answer.
+    fn keep(&mut self, unanswered: Unanswered) -> u64 {
+        self.last_token += 1;
+        self.unanswered.insert(self.last_token, unanswered);
+        self.last_token
     }
 
     async fn bind(&mut self, unanswered: UnansweredBind, bind: &Bind) {
@@ -216,12 +222,22 @@ impl Server<'_> {
     async fn handle_output(&mut self, output: Output) {
         match output {
             Output::SubmitAnswer { token, answer, .. } => {
-                if let Some(unanswered) = self.submits.remove(&token) {
+                if let Some(unanswered) = self.unanswered.remove(&token) {
                     let (status, id) = match answer {
                         Ok(id) => (CommandStatus::ESME_ROK, id.parse().unwrap_or_default()),
                         Err(status) => (status, MessageId::default()),
                     };
                     self.session.answer_sm(now(), unanswered, status, id);
+                }
+            }
+            Output::Answer { token, answer, .. } => {
+                let Some(unanswered) = self.unanswered.remove(&token) else { return };
+                match answer {
+                    // Of another kind it is answered with an error.
+                    Ok(body) => {
+                        let _ = self.session.answer(now(), unanswered, CommandStatus::ESME_ROK, &body);
+                    }
+                    Err(status) => self.session.reject(now(), unanswered, status),
                 }
             }
             Output::Cut { within_pdu, .. } => {

@@ -12,7 +12,8 @@ use crate::sim::deliveries::{Deliveries, EsmeId, Recipient};
 use crate::sim::faults::{Fault, Faults};
 use crate::sim::receipts::{Spelling, receipt};
 use crate::smpp::{
-    Address, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, ShortMessage, Sm, time,
+    Address, Body, CommandStatus, DataCoding, EsmClass, MessageId, MessageState, QuerySmResp,
+    RegisteredDelivery, ShortMessage, Sm, time,
 };
 
 /// Limits and waits of the message centre.
@@ -106,6 +107,8 @@ pub struct SmscTotals {
     pub delivered: u64,
     /// Messages that ran out of time or were refused by the terminal.
     pub undelivered: u64,
+    /// Messages that their ESME took back (cancel_sm).
+    pub cancelled: u64,
     /// Messages of cards that were taken.
     pub mo: u64,
     /// deliver_sm that an ESME answered ESME_ROK.
@@ -230,6 +233,56 @@ impl Smsc {
         Ok((message_id(self.last_message_id), number))
     }
 
+    /// Serves cancel_sm and query_sm, for messages that are still kept.
+    pub(super) fn request(
+        &mut self,
+        now_ms: u64,
+        from: EsmeId,
+        body: &Body,
+        faults: &mut Faults,
+    ) -> Result<Body, CommandStatus> {
+        match body {
+            Body::CancelSm(cancel) => {
+                let addressed = |mt: &Mt| {
+                    mt.source == cancel.source
+                        && (cancel.destination.digits.is_empty() || mt.destination == cancel.destination)
+                };
+                let failed = CommandStatus::ESME_RCANCELFAIL;
+                let (number, at) = self.find(from, &cancel.message_id, addressed, failed)?;
+                let mt = self.take(&number, at).ok_or(failed)?;
+                self.totals.cancelled += 1;
+                self.report(now_ms, mt, MessageState::DELETED, faults);
+                Ok(Body::CancelSmResp)
+            }
+            Body::QuerySm(query) => {
+                let addressed = |mt: &Mt| mt.source == query.source;
+                self.find(from, &query.message_id, addressed, CommandStatus::ESME_RQUERYFAIL)?;
+                let (message_id, message_state) = (query.message_id, MessageState::ENROUTE);
+                Ok(Body::QuerySmResp(QuerySmResp { message_id, message_state, ..QuerySmResp::default() }))
+            }
+            _ => Err(CommandStatus::ESME_RINVCMDID),
+        }
+    }
+
+    /// Where a message is kept: the number, and its place in that queue. One that is over, another's or `addressed`
+    /// otherwise gives `failed`, an id that was never given ESME_RINVMSGID.
+    fn find(
+        &self,
+        from: EsmeId,
+        id: &MessageId,
+        addressed: impl Fn(&Mt) -> bool,
+        failed: CommandStatus,
+    ) -> Result<(Msisdn, usize), CommandStatus> {
+        let given = |number: &u64| (1..=self.last_message_id).contains(number);
+        let id = id.to_str_lossy().parse().ok().filter(given).ok_or(CommandStatus::ESME_RINVMSGID)?;
+        let system_id = self.deliveries.system_id(from);
+        let wanted =
+            |mt: &Mt| mt.message_id == id && Some(mt.system_id.as_str()) == system_id && addressed(mt);
+        let mut queues = self.mt.iter();
+        let found = queues.find_map(|(number, queue)| Some((*number, queue.iter().position(wanted)?)));
+        found.ok_or(failed)
+    }
+
     fn throttled(&mut self, now_ms: u64) -> bool {
         let second = now_ms / 1000;
         if self.second != second {
@@ -336,13 +389,7 @@ impl Smsc {
 
     /// Takes the head out of a queue and tells whoever asked.
     fn end(&mut self, now_ms: u64, number: &Msisdn, state: MessageState, faults: &mut Faults) {
-        let Some(queue) = self.mt.get_mut(number) else { return };
-        let head = queue.pop_front();
-        if queue.is_empty() {
-            self.mt.remove(number);
-        }
-        let Some(mt) = head else { return };
-        self.mt_count -= 1;
+        let Some(mt) = self.take(number, 0) else { return };
         let delivered = state == MessageState::DELIVERED;
         if delivered {
             self.totals.delivered += 1;
@@ -350,6 +397,17 @@ impl Smsc {
             self.totals.undelivered += 1;
         }
         self.report(now_ms, mt, state, faults);
+    }
+
+    /// Takes a message out of a number's queue.
+    fn take(&mut self, number: &Msisdn, at: usize) -> Option<Mt> {
+        let queue = self.mt.get_mut(number)?;
+        let mt = queue.remove(at)?;
+        if queue.is_empty() {
+            self.mt.remove(number);
+        }
+        self.mt_count -= 1;
+        Some(mt)
     }
 
     /// The receipt, if one is wanted.

@@ -1,7 +1,9 @@
 //! The life of a write (rules section 1), step by step.
 
 use airwrite::applet::{BindingAck, BindingResult, LastState, Message, WriteStatus};
-use airwrite::card::{Answer, DeviceView, End, Event, Purpose, ResponseData, WriteState};
+use airwrite::card::{
+    Answer, Cancellation, DeviceView, End, Event, Purpose, ResponseData, Submitted, WriteState,
+};
 use airwrite::ota::{Rsc, Spi2};
 
 use crate::harness::{
@@ -276,6 +278,53 @@ fn i5_a_cancellation_after_the_hand_out_is_granted_by_a_fence_only() {
     rig.state_answer(0, LastState::None);
     rig.expect_end(1, End::Cancelled);
     assert_eq!(rig.freed, [target(1)]);
+}
+
+#[test]
+fn the_smsc_is_asked_once_to_forget_what_it_took_of_a_cancelled_write() {
+    let asked = |message_id: &str| Cancellation { to: number(OLD), message_id: message_id.into() };
+    let mut rig = Rig::sent();
+    assert_eq!(rig.cancel(1).cancellations, [asked("m1")]);
+    assert_eq!(rig.cancel(1).cancellations, []);
+    // The fence is not what is cancelled, and is needed all the same.
+    rig.hand_over(OLD);
+    assert_eq!(rig.cancel(1).cancellations, []);
+    rig.expect(WriteState::Unknown);
+
+    // After a resend, that of the last attempt.
+    let mut rig = Rig::sent();
+    rig.run_for(6 * MINUTE + 1000);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    rig.submitted(cntr, OLD, Submitted::Accepted { message_id: "m2".into() });
+    assert_eq!(rig.cancel(1).cancellations, [asked("m2")]);
+
+    // Nothing can be said without an id, nor where nothing of it is at the SMSC any more.
+    let mut rig = Rig::new();
+    rig.order(1);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    rig.submitted(cntr, OLD, Submitted::Accepted { message_id: String::new() });
+    assert_eq!(rig.cancel(1).cancellations, []);
+    let mut rig = Rig::sent();
+    rig.answer(Rsc::NO_MEMORY, ResponseData::None);
+    assert_eq!(rig.cancel(1).cancellations, []);
+    assert_eq!(Rig::unknown().cancel(1).cancellations, []);
+}
+
+#[test]
+fn what_the_smsc_takes_after_the_cancellation_is_cancelled_too() {
+    let mut rig = Rig::new();
+    rig.order(1);
+    let cntr = rig.hand_out(OLD)[0].cntr;
+    assert_eq!(rig.cancel(1).cancellations, []);
+    let accepted = Submitted::Accepted { message_id: "m1".into() };
+    let event = Event::Submitted { cntr, to: number(OLD), outcome: accepted };
+    let step = rig.event(event);
+    assert!(!step.changed);
+    assert_eq!(step.cancellations, [Cancellation { to: number(OLD), message_id: "m1".into() }]);
+    rig.hand_over(OLD);
+    assert_eq!(rig.step.cancellations, [], "the fence is not cancelled");
+    rig.state_answer(0, LastState::None);
+    rig.expect_end(1, End::Cancelled);
 }
 
 #[test]

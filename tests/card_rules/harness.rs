@@ -107,6 +107,7 @@ impl Rig {
                 contested: None,
                 freed: Vec::new(),
                 submissions: Vec::new(),
+                cancellations: Vec::new(),
                 refused: None,
             },
             card,

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use airwrite::sim::CardSpec;
 use airwrite::smpp::{
-    Address, CommandStatus, End, EsmClass, Event, Role, Session, SessionConfig, ShortMessage, Sm, SystemId,
-    Unanswered,
+    Address, Body, CommandStatus, End, EsmClass, Event, Role, Session, SessionConfig, ShortMessage, Sm,
+    SystemId, Unanswered,
 };
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -78,6 +78,18 @@ impl Smsc {
     /// Answers what the gateway has submitted.
     pub(crate) async fn answer(&mut self, submitted: Unanswered, status: CommandStatus, message_id: &str) {
         self.session.answer_sm(now(), submitted, status, message_id.parse().unwrap());
+        self.flush().await;
+    }
+
+    /// Answers another request of the gateway.
+    pub(crate) async fn answer_request(&mut self, asked: Unanswered, body: &Body) {
+        self.session.answer(now(), asked, CommandStatus::ESME_ROK, body).unwrap();
+        self.flush().await;
+    }
+
+    /// Refuses another request of the gateway.
+    pub(crate) async fn reject(&mut self, asked: Unanswered, status: CommandStatus) {
+        self.session.reject(now(), asked, status);
         self.flush().await;
     }
 

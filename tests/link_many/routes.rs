@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airwrite::card::{Profile, Subscription, Timers};
+use airwrite::card::{Profile, Subscription, Timers, WriteId};
 use airwrite::cli::sample::{Sample, device_imei, sample};
 use airwrite::gateway::import::{Importer, import};
 use airwrite::gateway::{CardRef, Gateway, GatewayConfig, NewOrder, RouteConfig, World};
@@ -80,7 +80,8 @@ impl Platform {
     }
 
     /// Orders for the cards of these rows: each is one packet to its card's preset number.
-    async fn order(&self, cards: std::ops::Range<u32>) {
+    async fn order(&self, cards: std::ops::Range<u32>) -> Vec<WriteId> {
+        let mut writes = Vec::new();
         for number in cards {
             let target = self.sample.targets[number as usize];
             let order = NewOrder {
@@ -98,8 +99,9 @@ impl Platform {
                 bearer: None,
                 profile: None,
             };
-            self.gateway.order(&"default".parse().unwrap(), order, None).await.unwrap();
+            writes.push(self.gateway.order(&"default".parse().unwrap(), order, None).await.unwrap().write.id);
         }
+        writes
     }
 
     /// What SMSC `index` took.
@@ -227,6 +229,31 @@ async fn a_standby_link_serves_only_while_no_other_can_send() {
     platform.order(70..90).await;
     platform.all_sent(90).await;
     assert_eq!(platform.taken(2).len(), standby);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cancelled_is_taken_back_from_the_smsc_that_took_it() {
+    let platform = Platform::in_memory(&["a", "b"], route(&["a", "b"], &[])).await;
+    let writes = platform.order(0..20).await;
+    platform.all_sent(20).await;
+    sleep(Duration::from_secs(1)).await;
+    let took: Vec<Vec<String>> =
+        (0..2).map(|index| platform.taken(index).into_iter().map(|one| one.destination).collect()).collect();
+    assert!(took.iter().all(|took| !took.is_empty()), "{took:?}");
+    for write in writes {
+        platform.gateway.cancel(&"default".parse().unwrap(), write).await.unwrap();
+    }
+    sleep(Duration::from_secs(5)).await;
+    for (index, mut took) in took.into_iter().enumerate() {
+        let cancels = platform.smscs[index].cancels();
+        let mut cancelled: Vec<_> =
+            cancels.into_iter().filter(|(_, here)| *here).map(|(number, _)| number).collect();
+        cancelled.sort();
+        took.sort();
+        assert_eq!(cancelled, took, "link {index}");
+    }
+    let metrics = platform.gateway.metrics().encode();
+    assert!(metrics.contains("airwrite_cancel_sm_total{kind=\"done\"} 20\n"), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]

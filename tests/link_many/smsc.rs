@@ -15,6 +15,8 @@ use crate::peer::{ENQUIRE_LINK, Peer, RESPONSE, RawPdu, SUBMIT_SM, UNBIND, pdu};
 pub(crate) const BIND_RECEIVER: u32 = 1;
 pub(crate) const BIND_TRANSMITTER: u32 = 2;
 const RTHROTTLED: u32 = 0x58;
+const RINVMSGID: u32 = 0x0C;
+const CANCEL_SM: u32 = 8;
 
 /// How it answers.
 #[derive(Debug, Clone)]
@@ -48,6 +50,7 @@ struct State {
     rule: Rule,
     up: bool,
     received: Vec<Received>,
+    cancels: Vec<(String, bool)>,
     /// The connections that were ever opened, each with the kind of its bind and what cuts it.
     connections: Vec<(u32, CancellationToken)>,
     live: usize,
@@ -62,6 +65,7 @@ impl Smsc {
             rule,
             up: true,
             received: Vec::new(),
+            cancels: Vec::new(),
             connections: Vec::new(),
             live: 0,
             most_live: 0,
@@ -97,6 +101,11 @@ impl Smsc {
     pub(crate) fn live(&self) -> (usize, usize) {
         let state = self.state();
         (state.live, state.most_live)
+    }
+
+    /// The destinations that a cancel_sm named, and whether a message to them is here.
+    pub(crate) fn cancels(&self) -> Vec<(String, bool)> {
+        self.state().cancels.clone()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -169,6 +178,12 @@ impl Smsc {
                 });
                 if taken { (0, [b"id\0", state.rule.tlvs].concat()) } else { (RTHROTTLED, vec![]) }
             }
+            CANCEL_SM => {
+                let destination = cancelled(body);
+                let here = state.received.iter().any(|one| one.taken && one.destination == destination);
+                state.cancels.push((destination, here));
+                (if here { 0 } else { RINVMSGID }, vec![])
+            }
             ENQUIRE_LINK | UNBIND => (0, vec![]),
             bind => {
                 state.connections[connection].0 = bind;
@@ -191,12 +206,6 @@ impl State {
 
 /// The destination and the short message of a submit_sm.
 fn parse(body: &[u8]) -> (String, Vec<u8>) {
-    fn text(rest: &mut &[u8]) -> String {
-        let end = rest.iter().position(|octet| *octet == 0).unwrap();
-        let text = String::from_utf8(rest[..end].to_vec()).unwrap();
-        *rest = &rest[end + 1..];
-        text
-    }
     let rest = &mut &body[..];
     let _service_type = text(rest);
     *rest = &rest[2..];
@@ -207,6 +216,25 @@ fn parse(body: &[u8]) -> (String, Vec<u8>) {
     let _times = (text(rest), text(rest));
     let length = usize::from(rest[4]);
     (destination, rest[5..5 + length].to_vec())
+}
+
+/// The destination of a cancel_sm.
+fn cancelled(body: &[u8]) -> String {
+    let rest = &mut &body[..];
+    let (_service_type, id) = (text(rest), text(rest));
+    assert_eq!(id, "id");
+    *rest = &rest[2..];
+    let _source = text(rest);
+    *rest = &rest[2..];
+    text(rest)
+}
+
+/// A C-octet string.
+fn text(rest: &mut &[u8]) -> String {
+    let end = rest.iter().position(|octet| *octet == 0).unwrap();
+    let text = String::from_utf8(rest[..end].to_vec()).unwrap();
+    *rest = &rest[end + 1..];
+    text
 }
 
 async fn at(due: Option<Instant>) {

@@ -2,8 +2,9 @@
 
 use airwrite::applet::{LastState, WriteStatus};
 use airwrite::ota::Rsc;
+use airwrite::smpp::CommandStatus;
 
-use crate::row::{Does, From, OnSite, ROW, Row, Says};
+use crate::row::{Does, From, OnSite, ROW, Row, Says, Smscs};
 
 const BOUND: &[Does] = &[Does::Bind];
 const WAITING: &[Does] = &[Does::Order];
@@ -181,6 +182,46 @@ const ROWS: &[Row] = &[
     Row {
         name: "sent: a cancellation is a request",
         given: SENT,
+        does: &[Does::Cancel, Does::Cancel],
+        state: "unknown",
+        answers: &["cancel_sm of write", "poll", "poll@target"],
+        events: &["write.unknown"],
+        ..ROW
+    },
+    Row {
+        name: "sent: cancelled, which the SMSC refuses and the fence grants",
+        given: SENT,
+        does: &[
+            Does::CancelSm(Some(CommandStatus::ESME_RCANCELFAIL)),
+            Does::Cancel,
+            Does::Por(Rsc::OK, Says::NeverHeardOfIt),
+        ],
+        state: "cancelled",
+        answers: &["cancel_sm of write", "poll", "poll@target", "ESME_ROK"],
+        events: &["write.unknown", "write.cancelled"],
+        ..ROW
+    },
+    Row {
+        name: "sent: cancelled, which the SMSC grants and the fence does not",
+        given: SENT,
+        does: &[Does::Cancel, Does::Por(Rsc::OK, Says::State(LastState::Accepted))],
+        state: "written",
+        answers: &["cancel_sm of write", "poll", "poll@target", "ESME_ROK"],
+        events: &["write.unknown", "write.written"],
+        ..ROW
+    },
+    Row {
+        name: "sent: cancelled, and an SMSC that does not answer holds nothing up",
+        given: SENT,
+        does: &[Does::CancelSm(None), Does::Cancel, Does::Wait(40)],
+        state: "unknown",
+        answers: &["cancel_sm of write", "poll", "poll@target"],
+        events: &["write.unknown"],
+        ..ROW
+    },
+    Row {
+        name: "sent without a message id: there is nothing to cancel by",
+        given: &[Does::Bind, Does::Smsc(Smscs::AcceptsWithoutId), Does::Order],
         does: &[Does::Cancel],
         state: "unknown",
         answers: &["poll", "poll@target"],

@@ -9,7 +9,7 @@ use airwrite::gateway::CardRef;
 use airwrite::link::LinkConfig;
 use airwrite::ota::{Cntr, Spi2};
 use airwrite::smpp::{
-    Address, AlertNotification, Body, CommandStatus, End, EsmClass, Event, Pdu, Sm, Unanswered,
+    Address, AlertNotification, Body, CancelSm, CommandStatus, End, EsmClass, Event, Pdu, Sm, Unanswered,
 };
 use airwrite::store::Fault;
 use bytes::{Bytes, BytesMut};
@@ -54,8 +54,12 @@ pub(crate) struct Play {
     waiting: Option<WriteId>,
     /// How the SMSC answers what is submitted next; after that it accepts.
     smscs: VecDeque<Smscs>,
+    /// How it answers cancel_sm, where it does.
+    cancels: Option<CommandStatus>,
     accepted: u32,
     message_ids: Vec<(String, String)>,
+    /// What was accepted under a message id, and the word for it.
+    accepted_as: BTreeMap<String, (String, Sm)>,
     /// Packets to the card, oldest first, each once.
     pub(crate) packets: Vec<Packet>,
     /// What was exported, oldest first: attempt and APDUs.
@@ -102,8 +106,10 @@ impl Play {
             writes: Vec::new(),
             waiting: None,
             smscs: VecDeque::new(),
+            cancels: Some(CommandStatus::ESME_ROK),
             accepted: 0,
             message_ids: Vec::new(),
+            accepted_as: BTreeMap::new(),
             packets: Vec::new(),
             exported: Vec::new(),
             contents: BTreeMap::new(),
@@ -251,6 +257,7 @@ impl Play {
             Does::Junk(junk) => self.junk(junk).await,
             Does::Wait(seconds) => self.run_for(Duration::from_secs(seconds)).await,
             Does::Smsc(smsc) => self.smscs.push_back(smsc),
+            Does::CancelSm(status) => self.cancels = status,
             Does::Line(up) => {
                 self.scene.line(up);
                 self.settle().await;
@@ -342,6 +349,7 @@ impl Play {
         };
         match event {
             Some(Event::Sm(submitted, sm)) => self.submitted(submitted, &sm).await,
+            Some(Event::Request(asked, Body::CancelSm(cancel))) => self.cancel_sm(asked, &cancel).await,
             Some(Event::Ended { end: End::Answered(pdu), .. }) => self.answers.push(pdu.status.to_string()),
             Some(Event::Unexpected(pdu)) => {
                 assert_eq!(pdu.sequence, 77, "{pdu:?}");
@@ -356,7 +364,7 @@ impl Play {
     /// Notes what the gateway submitted and answers it.
     async fn submitted(&mut self, submitted: Unanswered, sm: &Sm) {
         let name = self.name(sm);
-        self.answers.push(name);
+        self.answers.push(name.clone());
         let number = sm.destination.digits.to_string();
         let smsc = self.smsc.as_mut().unwrap();
         match self.smscs.pop_front().unwrap_or(Smscs::Accepts) {
@@ -364,6 +372,7 @@ impl Play {
                 self.accepted += 1;
                 let id = format!("id-{}", self.accepted);
                 smsc.answer(submitted, CommandStatus::ESME_ROK, &id).await;
+                self.accepted_as.insert(id.clone(), (name, sm.clone()));
                 self.message_ids.push((number, id));
             }
             Smscs::AcceptsWithoutId => {
@@ -379,6 +388,26 @@ impl Play {
                 self.scene.line(true);
                 self.smsc = None;
             }
+        }
+    }
+
+    /// Notes which submission the gateway takes back, by the word for it, and answers.
+    async fn cancel_sm(&mut self, asked: Unanswered, cancel: &CancelSm) {
+        let id = cancel.message_id.to_string();
+        let name = match self.accepted_as.get(&id) {
+            Some((name, sm)) => {
+                let submitted = (sm.service_type, sm.source, sm.destination);
+                assert_eq!((cancel.service_type, cancel.source, cancel.destination), submitted);
+                name
+            }
+            None => panic!("{cancel:?}"),
+        };
+        self.answers.push(format!("cancel_sm of {name}"));
+        let smsc = self.smsc.as_mut().unwrap();
+        match self.cancels {
+            Some(CommandStatus::ESME_ROK) => smsc.answer_request(asked, &Body::CancelSmResp).await,
+            Some(status) => smsc.reject(asked, status).await,
+            None => {}
         }
     }
 

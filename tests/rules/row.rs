@@ -100,6 +100,8 @@ pub(crate) enum Does {
     Wait(u64),
     /// How the SMSC answers the next submission that is not decided yet.
     Smsc(Smscs),
+    /// How the SMSC answers every cancel_sm from now on; not at all where there is nothing. Else with ESME_ROK.
+    CancelSm(Option<CommandStatus>),
     /// The line is repaired, or cut.
     Line(bool),
     /// The next commit fails.

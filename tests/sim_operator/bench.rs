@@ -185,6 +185,7 @@ impl Bench {
                         self.input(Input::Answered(delivery, Some(status)));
                         return Some(hear(&sm));
                     }
+                    Output::Answer { .. } => panic!("nothing else was asked"),
                     Output::Cut { .. } => panic!("no faults were planned"),
                 }
             }

@@ -173,8 +173,9 @@ async fn i5_cancelled_after_hand_out_only_behind_a_fence() {
     assert_eq!(scene.write(write).await.state, WriteState::Sent);
     let asked = scene.cancel(write).await.unwrap();
     assert!(asked.cancel && asked.state == WriteState::Unknown, "{asked:#?}");
-    // Its octets run out of time at the SMSC; the question whether they were taken does not.
-    tokio::time::sleep(10 * MINUTE).await;
+    // The SMSC forgets its octets; whether the card took them it cannot say.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(scene.report().await.totals.cancelled, 1);
     assert_eq!(scene.write(write).await.state, WriteState::Unknown);
     assert!(matches!(scene.try_order(1, 0).await, Err(OrderError::TargetInUse { .. })), "I10");
     scene.sim.power_on(0..1).await.unwrap();
@@ -192,10 +193,15 @@ async fn i5_a_cancellation_that_comes_too_late_is_effective_all_the_same() {
     scene.sim.power_off(0..1).await.unwrap();
     let write = scene.order(0).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
+    scene.line(false);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     scene.cancel(write).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    scene.line(true);
     // The SMSC still has the octets, before the poll.
     scene.sim.power_on(0..1).await.unwrap();
-    scene.until(&[write], HOUR, WriteState::is_end).await;
+    scene.until(&[write], HOUR, |state| state == EFFECTIVE).await;
+    assert_eq!(scene.report().await.totals.cancelled, 0, "no link could ask for it");
     tokio::time::sleep(10 * MINUTE).await;
     agree(&scene, &[write]).await;
 }

@@ -3,7 +3,8 @@
 use super::Work;
 use crate::card::packet::ANSWERED;
 use crate::card::{
-    DeliveryHours, End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers, WriteState,
+    Active, Cancellation, DeliveryHours, End, Leg, LegState, Notice, Purpose, Submission, Submitted, Timers,
+    WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
@@ -95,7 +96,7 @@ impl Work<'_> {
             return;
         }
         let Some(packet) = self.card.outstanding.as_mut().filter(|packet| packet.cntr == cntr) else {
-            return;
+            return self.submitted_in_vain(cntr, to, outcome);
         };
         let purpose = packet.purpose;
         let Some(leg) = packet.legs.iter_mut().find(|leg| leg.to == to) else { return };
@@ -133,6 +134,19 @@ impl Work<'_> {
                 // The other number may still answer; this one is asked again at its next attempt.
                 (Purpose::Poll, _) => leg.state = taken,
             },
+        }
+    }
+
+    /// The SMSC took a packet that has given way meanwhile: of a write that is to be cancelled it is told so.
+    fn submitted_in_vain(&mut self, cntr: Cntr, to: Msisdn, outcome: Submitted) {
+        let cancelled = |active: &Active| {
+            active.cancel && active.cntr == Some(cntr) && active.state == WriteState::Unknown
+        };
+        if let Submitted::Accepted { message_id } = outcome
+            && !message_id.is_empty()
+            && self.card.active.as_ref().is_some_and(cancelled)
+        {
+            self.cancellations.push(Cancellation { to, message_id });
         }
     }
 

@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::{
-    Bearer, DEADLINE_PASSED, End, Fact, Hold, Outstanding, Purpose, Refused, Subscription, UNSETTLED_MAX,
-    Unsettled, WriteId, WriteState,
+    Bearer, Cancellation, DEADLINE_PASSED, End, Fact, Hold, Leg, Outstanding, Purpose, Refused, Subscription,
+    UNSETTLED_MAX, Unsettled, WriteId, WriteState,
 };
 use crate::identity::{Imei, Imsi};
 
@@ -151,10 +151,22 @@ impl Work<'_> {
             _ => {
                 active.cancel = true;
                 if active.state != WriteState::Unknown {
+                    self.cancel_submission();
                     self.doubt("cancellation asked for");
                 }
             }
         }
+    }
+
+    /// What the SMSC may still have of the active write is not wanted any more.
+    fn cancel_submission(&mut self) {
+        let packet = self.card.outstanding.iter().filter(|packet| packet.purpose == Purpose::Write);
+        // An id from a receipt alone may be spelled otherwise than the SMSC's own answer will.
+        let named = |leg: &&Leg| !leg.message_id.is_empty() && leg.receipt.is_none();
+        let cancelled = packet
+            .flat_map(|packet| packet.legs.iter().filter(named))
+            .map(|leg| Cancellation { to: leg.to, message_id: leg.message_id.clone() });
+        self.cancellations.extend(cancelled);
     }
 
     /// A queued write that ends before its turn.

@@ -15,8 +15,8 @@ mod relay;
 mod response;
 
 use super::{
-    Bound, Card, Contested, Event, Fact, Order, Refused, Seal, Step, Submission, Subscription, Terms,
-    Unproven, WriteChange, WriteId, WriteState,
+    Bound, Cancellation, Card, Contested, Event, Fact, Order, Refused, Seal, Step, Submission, Subscription,
+    Terms, Unproven, WriteChange, WriteId, WriteState,
 };
 use crate::ota::Cntr;
 
@@ -66,6 +66,7 @@ struct Work<'a> {
     contested: Option<Contested>,
     freed: Vec<Subscription>,
     submissions: Vec<Submission>,
+    cancellations: Vec<Cancellation>,
     refused: Option<Refused>,
 }
 
@@ -82,6 +83,7 @@ impl<'a> Work<'a> {
             contested: None,
             freed: Vec::new(),
             submissions: Vec::new(),
+            cancellations: Vec::new(),
             refused: None,
         }
     }
@@ -106,6 +108,7 @@ impl<'a> Work<'a> {
             contested: self.contested,
             freed: self.freed,
             submissions: self.submissions,
+            cancellations: self.cancellations,
             refused: self.refused,
         }
     }

@@ -4,7 +4,7 @@ use crate::identity::{Imsi, Msisdn};
 use crate::sim::deliveries::{DeliveryId, EsmeId};
 use crate::sim::hlr::TerminalId;
 use crate::sim::milenage::Credentials;
-use crate::smpp::{CommandStatus, Sm};
+use crate::smpp::{Body, CommandStatus, Sm};
 
 /// What happens outside.
 #[derive(Debug)]
@@ -32,6 +32,15 @@ pub enum Input {
         token: u64,
         /// The message.
         sm: Box<Sm>,
+    },
+    /// Any other request: cancel_sm and query_sm are served.
+    Request {
+        /// On which session.
+        esme: EsmeId,
+        /// Comes back with the answer.
+        token: u64,
+        /// What is asked.
+        body: Box<Body>,
     },
     /// A deliver_sm was answered; `None`: not in time, or its session was lost.
     Answered(DeliveryId, Option<CommandStatus>),
@@ -61,6 +70,15 @@ pub enum Output {
         /// The message id, or why not.
         answer: Result<String, CommandStatus>,
     },
+    /// The response to another request.
+    Answer {
+        /// On which session.
+        esme: EsmeId,
+        /// That of the request.
+        token: u64,
+        /// The response, or why not.
+        answer: Result<Box<Body>, CommandStatus>,
+    },
     /// The connection is cut, without an unbind. [`Input::Unbound`] is expected in return.
     Cut {
         /// Of which session.
@@ -84,7 +102,10 @@ impl Output {
     #[must_use]
     pub const fn esme(&self) -> EsmeId {
         match self {
-            Self::SubmitAnswer { esme, .. } | Self::Cut { esme, .. } | Self::Deliver { esme, .. } => *esme,
+            Self::SubmitAnswer { esme, .. }
+            | Self::Answer { esme, .. }
+            | Self::Cut { esme, .. }
+            | Self::Deliver { esme, .. } => *esme,
         }
     }
 }

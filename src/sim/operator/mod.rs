@@ -163,6 +163,10 @@ impl Operator {
             }
             Input::Unbound(esme) => self.smsc.deliveries.unbound(self.now_ms, esme),
             Input::Submit { esme, token, sm } => self.submit(esme, token, &sm),
+            Input::Request { esme, token, body } => {
+                let answer = self.smsc.request(self.now_ms, esme, &body, &mut self.faults).map(Box::new);
+                self.send(Output::Answer { esme, token, answer });
+            }
             Input::Answered(delivery, status) => self.smsc.deliveries.answered(self.now_ms, delivery, status),
             Input::PowerOn(terminal) => self.power_on(terminal),
             Input::PowerOff(terminal) => {
