@@ -24,11 +24,14 @@ impl DeliveryHours {
         if since < length { at } else { at.saturating_add(DAY_MS - since) }
     }
 
-    /// When the hours that `at` lies in end, unix ms: `at` itself where it lies in none.
+    /// When the hours that `at` lies in end, unix ms: `at` itself where it lies in none, never where they are the whole
+    /// day.
     #[must_use]
     pub fn closes(&self, at: u64) -> u64 {
-        let (since, length) = self.place(at);
-        at.saturating_add(length.saturating_sub(since))
+        match self.place(at) {
+            (_, DAY_MS) => u64::MAX,
+            (since, length) => at.saturating_add(length.saturating_sub(since)),
+        }
     }
 
     /// How long the hours had begun at `at`, below a day, and how long they are, ms.
@@ -68,8 +71,6 @@ mod tests {
             (hours(22, 6, 2), 20, 0, 8),
             (hours(22, 6, -3), 0, 1, 0),
             (hours(22, 6, -3), 8, 0, 1),
-            (hours(0, 0, 0), 5, 0, 19),
-            (hours(9, 9, 5), 5, 0, 23),
         ] {
             let now = MIDNIGHT + at * HOUR;
             assert_eq!((hours.opens(now) - now) / HOUR, opens, "{hours:?} at {at}");
@@ -77,5 +78,7 @@ mod tests {
         }
         assert_eq!(hours(8, 20, 0).opens(MIDNIGHT + 20 * HOUR - 1), MIDNIGHT + 20 * HOUR - 1);
         assert_eq!(hours(8, 20, -12).opens(0), 8 * HOUR, "before the clock begins");
+        let whole_day = hours(9, 9, 5);
+        assert_eq!((whole_day.opens(MIDNIGHT), whole_day.closes(MIDNIGHT)), (MIDNIGHT, u64::MAX));
     }
 }

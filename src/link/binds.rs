@@ -234,7 +234,7 @@ impl Place {
     }
 
     /// Whether the connection that it belongs to is still there.
-    fn lasts(&self) -> bool {
+    pub(super) fn lasts(&self) -> bool {
         self.binds.connection(self.bind) == self.connection
     }
 

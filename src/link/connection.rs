@@ -31,6 +31,22 @@ const OUTPUT_OCTETS: usize = 256 * 1024;
 /// Answers taken from the gateway at one time.
 const ANSWERS: usize = 256;
 
+/// Odd PDUs of one connection that are logged; all are counted.
+const ODD_TOLD: u32 = 100;
+
+/// Warns of an odd PDU, unless the connection has brought very many.
+macro_rules! tell_odd {
+    ($connection:ident, $($told:tt)+) => {
+        if $connection.odd < ODD_TOLD {
+            $connection.odd += 1;
+            tracing::warn!($($told)+);
+            if $connection.odd == ODD_TOLD {
+                tracing::warn!("further odd PDUs of this connection are counted only");
+            }
+        }
+    };
+}
+
 /// How long the last octets (an unbind_resp, a generic_nack) may take once the session is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -78,6 +94,8 @@ pub(super) struct Connection<'a> {
     answered: Vec<Answered>,
     bound_at: Option<Instant>,
     refused: Option<CommandStatus>,
+    /// Odd PDUs that were logged.
+    odd: u32,
     /// By when the graceful close must be done, once it has begun.
     close_by: Option<Instant>,
     /// By when the transport must take octets, while some wait.
@@ -108,6 +126,7 @@ impl<'a> Connection<'a> {
             answered: Vec::new(),
             bound_at: None,
             refused: None,
+            odd: 0,
             close_by: None,
             write_by: None,
             task,
@@ -282,6 +301,10 @@ impl<'a> Connection<'a> {
     // ---- What is to be sent
 
     fn request(&mut self, now: Instant, command: Command) {
+        // It may have been on its way while one connection went and the next one came.
+        if !command.lasts() {
+            return command.decline();
+        }
         let sent_at = now.into_std();
         let sent = match command {
             Command::Submit(sm, pending) => self
@@ -343,14 +366,14 @@ impl<'a> Connection<'a> {
                     Ok(sm) => self.deliver(now, unanswered, sm),
                     Err(error) => {
                         metrics.refused_requests.count(CommandId::DATA_SM, error.status(), true);
-                        tracing::warn!(%link, %error, "data_sm refused");
+                        tell_odd!(self, %link, %error, "data_sm refused");
                         self.session.reject(now.into_std(), unanswered, error.status());
                     }
                 },
                 Event::Request(unanswered, body) => {
                     let (command, status) = (body.command_id(), CommandStatus::ESME_RINVCMDID);
                     metrics.refused_requests.count(command, status, false);
-                    tracing::warn!(%link, %command, "request not served");
+                    tell_odd!(self, %link, %command, "request not served");
                     self.session.reject(now.into_std(), unanswered, status);
                 }
                 Event::Ended { token: Token::Submit(pending), end, took, .. } => {
@@ -363,17 +386,17 @@ impl<'a> Connection<'a> {
                 Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(now, &end),
                 Event::Late(pdu) => {
                     count(&metrics.late_responses);
-                    tracing::warn!(%link, sequence = pdu.sequence, status = %pdu.status, "late response");
+                    tell_odd!(self, %link, sequence = pdu.sequence, status = %pdu.status, "late response");
                 }
                 Event::Unexpected(pdu) => {
                     count(&metrics.unexpected_responses);
                     let (command, status) = (pdu.body.command_id(), pdu.status);
-                    tracing::warn!(%link, sequence = pdu.sequence, %command, %status, "response to nothing");
+                    tell_odd!(self, %link, sequence = pdu.sequence, %command, %status, "response to nothing");
                 }
                 Event::Refused { command_id, sequence, status, error } => {
                     metrics.refused_requests.count(command_id, status, error.is_some());
                     let error = error.map(tracing::field::display);
-                    tracing::warn!(%link, command = %command_id, sequence, %status, error, "request refused");
+                    tell_odd!(self, %link, command = %command_id, sequence, %status, error, "request refused");
                 }
                 Event::Full(_) => count(&metrics.inbound_full),
                 Event::Notification(Pdu { body: Body::AlertNotification(alert), .. }) => {

@@ -186,7 +186,7 @@ impl Link {
     }
 
     /// Closes the link: no new slots, requests under way end, deliveries are answered, unbind. Returns when
-    /// every connection is closed, at the latest a write time-out later.
+    /// every connection is closed, at the latest a write time-out and a second later.
     pub async fn close(&self) {
         self.shared.shutdown.cancel();
         let mut state = self.state();
@@ -251,6 +251,15 @@ impl Command {
     fn hand_over(self, commands: &mpsc::Sender<Self>) {
         if let Err(declined) = commands.try_send(self) {
             declined.into_inner().decline();
+        }
+    }
+
+    /// Whether the connection that its place belongs to is still there.
+    pub(super) fn lasts(&self) -> bool {
+        match self {
+            Self::Submit(_, Pending { place, .. }) | Self::Request(_, PendingRequest { place, .. }) => {
+                place.lasts()
+            }
         }
     }
 
