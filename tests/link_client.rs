@@ -790,6 +790,7 @@ async fn what_a_link_counts_is_read_by_prometheus() {
         "link_submit_sm_total{link=\"north\",outcome=\"throttled\"} 1",
         "link_submit_sm_total{link=\"north\",outcome=\"rejected\"} 0",
         "link_submit_sm_total{link=\"north\",outcome=\"unknown\"} 1",
+        "link_requests_total{link=\"north\",outcome=\"done\"} 0",
         "link_deliver_sm_total{link=\"north\",outcome=\"taken\"} 1",
         "link_deliver_sm_total{link=\"north\",outcome=\"queue_full\"} 0",
         "link_odd_pdus_total{link=\"north\",kind=\"late_response\"} 1",

@@ -239,7 +239,6 @@ impl Slot {
 
 /// A request on its way to the task.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would cost every submit_sm an allocation")]
 pub(super) enum Command {
     Submit(Sm, Pending),
     /// Any other.
