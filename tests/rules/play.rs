@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use crate::common::hand_card::{HandCard, Packet};
 use crate::common::scene::{Kind, Scene, Setup, profile};
 use crate::common::smsc::{Smsc, receipt};
-use crate::row::{Does, From, Row, Smscs};
+use crate::row::{Does, From, Over, Row, Smscs};
 
 /// After this long without anything the gateway has done what it does at once.
 const QUIET: Duration = Duration::from_millis(700);
@@ -46,7 +46,7 @@ pub(crate) struct Standing {
 pub(crate) struct Play {
     pub(crate) scene: Scene,
     pub(crate) smsc: Option<Smsc>,
-    /// The other end of the second link, where there is one.
+    /// The other end of the second link or bind, where there is one.
     pub(crate) second: Option<Smsc>,
     pub(crate) card: HandCard,
     pub(crate) writes: Vec<WriteId>,
@@ -80,6 +80,7 @@ impl Play {
         (row.profile)(&mut profile);
         let mut link = LinkConfig::default();
         (row.link)(&mut link);
+        let connects_twice = row.second_link || link.binds > 1;
         let kinds: &[Kind] = if row.no_preset { &[Kind::OnSite; 2] } else { &[] };
         let setup = Setup {
             by_hand: true,
@@ -93,7 +94,7 @@ impl Play {
         };
         let mut scene = Scene::with(setup).await;
         let smsc = Some(Smsc::accept(&mut scene).await);
-        let second = match row.second_link {
+        let second = match connects_twice {
             true => Some(Smsc::accept(&mut scene).await),
             false => None,
         };
@@ -339,16 +340,16 @@ impl Play {
             self.smsc = Some(Smsc::accept(&mut self.scene).await);
             return;
         };
-        let event = match &mut self.second {
-            None => smsc.event().await,
+        let (over, event) = match &mut self.second {
+            None => (Over::First, smsc.event().await),
             Some(second) => tokio::select! {
                 biased;
-                event = smsc.event() => event,
-                event = second.event() => event,
+                event = smsc.event() => (Over::First, event),
+                event = second.event() => (Over::Second, event),
             },
         };
         match event {
-            Some(Event::Sm(submitted, sm)) => self.submitted(submitted, &sm).await,
+            Some(Event::Sm(submitted, sm)) => self.submitted(over, submitted, &sm).await,
             Some(Event::Request(asked, Body::CancelSm(cancel))) => self.cancel_sm(asked, &cancel).await,
             Some(Event::Ended { end: End::Answered(pdu), .. }) => self.answers.push(pdu.status.to_string()),
             Some(Event::Unexpected(pdu)) => {
@@ -362,11 +363,14 @@ impl Play {
     }
 
     /// Notes what the gateway submitted and answers it.
-    async fn submitted(&mut self, submitted: Unanswered, sm: &Sm) {
+    async fn submitted(&mut self, over: Over, submitted: Unanswered, sm: &Sm) {
         let name = self.name(sm);
         self.answers.push(name.clone());
         let number = sm.destination.digits.to_string();
-        let smsc = self.smsc.as_mut().unwrap();
+        let smsc = match over {
+            Over::First => self.smsc.as_mut().unwrap(),
+            Over::Second => self.second.as_mut().unwrap(),
+        };
         match self.smscs.pop_front().unwrap_or(Smscs::Accepts) {
             Smscs::Accepts => {
                 self.accepted += 1;

@@ -393,4 +393,7 @@ async fn every_row_of_errors_in_clear() {
 async fn every_row_of_answers_in_parts() {
     crate::names_differ(IN_PARTS);
     crate::play(IN_PARTS, 2_700).await;
+    let on_two_binds = |row: &Row| Row { second_link: false, link: |link| link.binds = 2, ..*row };
+    let on_two_binds: Vec<_> = IN_PARTS.iter().map(on_two_binds).collect();
+    crate::play(&on_two_binds, 2_800).await;
 }

@@ -142,7 +142,7 @@ pub(crate) enum Piece {
     Another(u8),
 }
 
-/// The link that something comes over.
+/// The link, or the bind of one link, that something comes over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Over {
     First,
