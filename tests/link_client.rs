@@ -1,14 +1,16 @@
 //! The link against an SMSC made of the session's other side: over in-memory pipes in paused time, and over TCP.
 
+#[path = "common/pipes.rs"]
+mod pipes;
+
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use airwrite::link::{
-    self, BindKind, BoxFuture, Connector, Delivery, InboundFull, Link, LinkConfig, LinkState, LinksCollector,
-    Refused, RequestOutcome, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
+    self, BindKind, Delivery, InboundFull, Link, LinkConfig, LinkState, LinksCollector, Refused,
+    RequestOutcome, SourceConfig, SubmitOutcome, TcpConnector, Transport, UnknownReason,
 };
 use airwrite::smpp::{
     Address, BindMode, Body, CancelSm, CommandStatus, DataSm, End, Event, LongAddress, MessageId, Pdu,
@@ -24,26 +26,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use pipes::Pipes;
+
 const ROK: CommandStatus = CommandStatus::ESME_ROK;
 
 // ---- The SMSC's end
-
-/// Hands the other end of each connection to the test.
-struct Pipes {
-    ends: mpsc::UnboundedSender<DuplexStream>,
-    octets: usize,
-}
-
-impl Connector for Pipes {
-    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
-        assert_eq!(address, "smsc:2775");
-        Box::pin(async {
-            let (ours, theirs) = tokio::io::duplex(self.octets);
-            self.ends.send(theirs).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            Ok(Box::new(ours) as Box<dyn Transport>)
-        })
-    }
-}
 
 /// One connection as the SMSC sees it.
 struct Smsc<S> {
@@ -151,10 +138,10 @@ impl Setup {
     }
 
     fn with(config: LinkConfig, pipe_octets: usize, inbound: usize, seed: u64) -> Self {
-        let (ends, connections) = mpsc::unbounded_channel();
+        let (pipes, connections) = Pipes::new(pipe_octets);
         let (deliveries, inbound) = mpsc::channel(inbound);
         let shutdown = CancellationToken::new();
-        let connector = Arc::new(Pipes { ends, octets: pipe_octets });
+        let connector = Arc::new(pipes);
         let rng = Arc::new(SeededRng::new(seed));
         let link = link::start(config, connector, rng, deliveries, &shutdown).unwrap();
         Self { link, connections, inbound, shutdown }
@@ -182,7 +169,7 @@ impl Setup {
 fn config() -> LinkConfig {
     LinkConfig {
         name: "north".into(),
-        address: "smsc:2775".into(),
+        address: Pipes::ADDRESS.into(),
         system_id: "airwrite".into(),
         password: "secret".into(),
         source: SourceConfig { digits: "4917".into(), ..SourceConfig::default() },

@@ -4,13 +4,14 @@
 #[path = "../common/raw_peer.rs"]
 #[expect(dead_code, reason = "shared with tests that need more of it")]
 mod peer;
+#[path = "../common/pipes.rs"]
+mod pipes;
 
 use std::alloc::System;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use airwrite::link::{self, BoxFuture, Connector, Delivery, Link, LinkConfig, LinkState, Transport};
+use airwrite::link::{self, Delivery, Link, LinkConfig, LinkState};
 use airwrite::smpp::CommandStatus;
 use airwrite::world::SeededRng;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -19,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use peer::{DELIVER_SM, Peer, RESPONSE, SUBMIT_SM, config, pdu, sm_body, submit_sm};
+use pipes::Pipes;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -32,19 +34,6 @@ fn live_octets() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// Hands the other end of each connection to the test.
-struct Pipes(mpsc::UnboundedSender<DuplexStream>);
-
-impl Connector for Pipes {
-    fn connect<'a>(&'a self, _address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
-        Box::pin(async {
-            let (ours, theirs) = tokio::io::duplex(1 << 16);
-            self.0.send(theirs).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            Ok(Box::new(ours) as Box<dyn Transport>)
-        })
-    }
-}
-
 struct Setup {
     link: Link,
     inbound: mpsc::Receiver<Delivery>,
@@ -56,11 +45,11 @@ impl Setup {
     fn new(change: impl FnOnce(&mut LinkConfig)) -> Self {
         let mut config = config();
         change(&mut config);
-        let (ends, connections) = mpsc::unbounded_channel();
+        let (pipes, connections) = Pipes::new(1 << 16);
         let (deliveries, inbound) = mpsc::channel(64);
         let shutdown = CancellationToken::new();
         let rng = Arc::new(SeededRng::new(1));
-        let link = link::start(config, Arc::new(Pipes(ends)), rng, deliveries, &shutdown).unwrap();
+        let link = link::start(config, Arc::new(pipes), rng, deliveries, &shutdown).unwrap();
         Self { link, inbound, connections, _shutdown: shutdown }
     }
 
