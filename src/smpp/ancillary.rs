@@ -10,14 +10,14 @@ use super::{
     Tlvs,
 };
 
-/// The body of query_sm: how far is a message?
+/// The body of query_sm, how far is a message? And of query_broadcast_sm (SMPP 5.0 §4.6), how far is a broadcast?
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QuerySm {
-    /// The message.
+    /// The message or broadcast; empty where the TLV user_message_reference names a broadcast.
     pub message_id: MessageId,
-    /// Who sent it: as in its submit_sm.
+    /// Who sent it: as in its submit_sm or broadcast_sm.
     pub source: Address,
-    /// Optional parameters: none in the specification.
+    /// Optional parameters: none in the specification for query_sm.
     pub tlvs: Tlvs,
 }
 

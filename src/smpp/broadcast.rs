@@ -1,5 +1,6 @@
-//! broadcast_sm, query_broadcast_sm and cancel_broadcast_sm (SMPP 5.0 §4.4, §4.6): cell broadcast. The responses to
-//! the first two are an [`SmResp`](super::SmResp), that to the third has no body.
+//! broadcast_sm and cancel_broadcast_sm (SMPP 5.0 §4.4, §4.6): cell broadcast. query_broadcast_sm has the body of
+//! [`QuerySm`](super::QuerySm), its response and that to broadcast_sm that of [`SmResp`](super::SmResp); that to
+//! cancel_broadcast_sm has none.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -58,34 +59,6 @@ impl BroadcastSm {
         self.schedule_delivery_time.put(out);
         self.validity_period.put(out);
         out.put_slice(&[self.replace_if_present_flag, self.data_coding.0, self.sm_default_msg_id]);
-        out.put_slice(self.tlvs.as_bytes());
-    }
-}
-
-/// The body of query_broadcast_sm: how far is a broadcast? Its response names state and success of each area in TLVs.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct QueryBroadcastSm {
-    /// The broadcast; empty where user_message_reference names it.
-    pub message_id: MessageId,
-    /// Who sent it: as in its broadcast_sm.
-    pub source: Address,
-    /// Optional parameters.
-    pub tlvs: Tlvs,
-}
-
-impl QueryBroadcastSm {
-    pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(octets);
-        Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
-            source: Address::read(&mut reader, AddressFields::SOURCE)?,
-            tlvs: Tlvs::read(reader, octets)?,
-        })
-    }
-
-    pub(super) fn put(&self, out: &mut BytesMut) {
-        self.message_id.put(out);
-        self.source.put(out);
         out.put_slice(self.tlvs.as_bytes());
     }
 }

@@ -33,7 +33,7 @@ pub use address::{Address, AddressView, LongAddress, ton};
 pub use alert::AlertNotification;
 pub use ancillary::{CancelSm, QuerySm, QuerySmResp, ReplaceSm};
 pub use bind::{Bind, BindMode, BindResp, Outbind, Password, SystemId};
-pub use broadcast::{BroadcastSm, CancelBroadcastSm, QueryBroadcastSm};
+pub use broadcast::{BroadcastSm, CancelBroadcastSm};
 pub use c_octet_string::{COctetString, COctetStringError};
 pub use command::CommandId;
 pub use data_sm::DataSm;

@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     AlertNotification, Bind, BindMode, BindResp, BroadcastSm, CancelBroadcastSm, CancelSm, CommandId,
-    CommandStatus, DataSm, DecodeError, Frame, Header, Outbind, QueryBroadcastSm, QuerySm, QuerySmResp,
-    ReplaceSm, Sm, SmResp, SubmitMulti, SubmitMultiResp, frame,
+    CommandStatus, DataSm, DecodeError, Frame, Header, Outbind, QuerySm, QuerySmResp, ReplaceSm, Sm, SmResp,
+    SubmitMulti, SubmitMultiResp, frame,
 };
 
 /// A PDU.
@@ -73,7 +73,7 @@ pub enum Body {
     /// broadcast_sm_resp.
     BroadcastSmResp(SmResp),
     /// query_broadcast_sm.
-    QueryBroadcastSm(QueryBroadcastSm),
+    QueryBroadcastSm(QuerySm),
     /// query_broadcast_sm_resp.
     QueryBroadcastSmResp(SmResp),
     /// cancel_broadcast_sm.
@@ -213,7 +213,7 @@ impl Body {
             CommandId::ALERT_NOTIFICATION => AlertNotification::decode(octets).map(Self::AlertNotification),
             CommandId::BROADCAST_SM => BroadcastSm::decode(octets).map(Self::BroadcastSm),
             CommandId::BROADCAST_SM_RESP => SmResp::decode(octets).map(Self::BroadcastSmResp),
-            CommandId::QUERY_BROADCAST_SM => QueryBroadcastSm::decode(octets).map(Self::QueryBroadcastSm),
+            CommandId::QUERY_BROADCAST_SM => QuerySm::decode(octets).map(Self::QueryBroadcastSm),
             CommandId::QUERY_BROADCAST_SM_RESP => SmResp::decode(octets).map(Self::QueryBroadcastSmResp),
             CommandId::CANCEL_BROADCAST_SM => CancelBroadcastSm::decode(octets).map(Self::CancelBroadcastSm),
             CommandId::CANCEL_BROADCAST_SM_RESP => Ok(Self::CancelBroadcastSmResp),
@@ -250,13 +250,12 @@ impl Body {
             Self::SubmitMulti(multi) => multi.put(out),
             Self::SubmitMultiResp(resp) => resp.put(out),
             Self::DataSm(data) => data.put(out),
-            Self::QuerySm(query) => query.put(out),
+            Self::QuerySm(query) | Self::QueryBroadcastSm(query) => query.put(out),
             Self::QuerySmResp(resp) => resp.put(out),
             Self::CancelSm(cancel) => cancel.put(out),
             Self::ReplaceSm(replace) => replace.put(out),
             Self::AlertNotification(alert) => alert.put(out),
             Self::BroadcastSm(broadcast) => broadcast.put(out),
-            Self::QueryBroadcastSm(query) => query.put(out),
             Self::CancelBroadcastSm(cancel) => cancel.put(out),
             Self::Unknown(raw) | Self::Malformed(raw, _) => out.put_slice(&raw.octets),
             Self::Unbind

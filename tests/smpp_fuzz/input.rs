@@ -105,7 +105,7 @@ pub(crate) fn samples() -> Vec<BytesMut> {
         }),
         Body::BroadcastSm(BroadcastSm { source: address, ..BroadcastSm::default() }),
         Body::BroadcastSmResp(resp.clone()),
-        Body::QueryBroadcastSm(QueryBroadcastSm { message_id, ..QueryBroadcastSm::default() }),
+        Body::QueryBroadcastSm(QuerySm { message_id, ..QuerySm::default() }),
         Body::QueryBroadcastSmResp(resp),
         Body::CancelBroadcastSm(CancelBroadcastSm { message_id, ..CancelBroadcastSm::default() }),
         Body::CancelBroadcastSmResp,

@@ -205,7 +205,7 @@ fn to_the_letter(body: Body) -> Body {
             tlvs: tlvs(&broadcast.tlvs),
             ..broadcast
         }),
-        Body::QueryBroadcastSm(query) => Body::QueryBroadcastSm(QueryBroadcastSm {
+        Body::QueryBroadcastSm(query) => Body::QueryBroadcastSm(QuerySm {
             message_id: text(query.message_id, 64),
             source: address(query.source, 20),
             tlvs: one_of(&query.tlvs, tag::USER_MESSAGE_REFERENCE),

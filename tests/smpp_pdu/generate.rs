@@ -63,7 +63,7 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
         ),
         replace_sm().prop_map(Body::ReplaceSm),
         (text(), address(), tlvs()).prop_map(|(message_id, source, tlvs)| {
-            Body::QueryBroadcastSm(QueryBroadcastSm { message_id, source, tlvs })
+            Body::QueryBroadcastSm(QuerySm { message_id, source, tlvs })
         }),
         (text(), text(), address(), tlvs()).prop_map(|(service_type, message_id, source, tlvs)| {
             Body::CancelBroadcastSm(CancelBroadcastSm { service_type, message_id, source, tlvs })

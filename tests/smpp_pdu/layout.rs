@@ -184,7 +184,7 @@ fn broadcasts_stand_as_the_specification_lays_them_out() {
     stands(0x0000_0111, octets, Body::BroadcastSm(broadcast));
     let resp = SmResp { message_id, tlvs: Tlvs::default() };
     stands(0x8000_0111, b"7\0", Body::BroadcastSmResp(resp.clone()));
-    let query = QueryBroadcastSm { message_id, source, tlvs: Tlvs::default() };
+    let query = QuerySm { message_id, source, tlvs: Tlvs::default() };
     stands(0x0000_0112, b"7\0\x03\x001234\0", Body::QueryBroadcastSm(query));
     let areas = resp.tlvs.with(tag::BROADCAST_AREA_SUCCESS, &[99]).unwrap();
     let areas = SmResp { message_id, tlvs: areas };

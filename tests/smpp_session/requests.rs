@@ -2,8 +2,8 @@
 
 use airwrite::smpp::{
     AlertNotification, BindMode, Body, BroadcastSm, CancelBroadcastSm, CancelSm, CommandId, CommandStatus,
-    DataSm, End, Event, MessageId, MessageState, Outbind, Pdu, QueryBroadcastSm, QuerySm, QuerySmResp,
-    ReplaceSm, RequestError, SmResp, SubmitMulti, SubmitMultiResp, WrongResponse,
+    DataSm, End, Event, MessageId, MessageState, Outbind, Pdu, QuerySm, QuerySmResp, ReplaceSm, RequestError,
+    SmResp, SubmitMulti, SubmitMultiResp, WrongResponse,
 };
 
 use crate::wire::{Wire, drain, feed, output, raw, sm, take};
@@ -34,7 +34,7 @@ fn of_an_esme() -> [(Body, Body); 8] {
         (Body::CancelSm(CancelSm { message_id: id(), ..CancelSm::default() }), Body::CancelSmResp),
         (Body::ReplaceSm(ReplaceSm { message_id: id(), ..ReplaceSm::default() }), Body::ReplaceSmResp),
         (Body::BroadcastSm(BroadcastSm::default()), Body::BroadcastSmResp(sm_resp())),
-        (Body::QueryBroadcastSm(QueryBroadcastSm::default()), Body::QueryBroadcastSmResp(sm_resp())),
+        (Body::QueryBroadcastSm(QuerySm::default()), Body::QueryBroadcastSmResp(sm_resp())),
         (Body::CancelBroadcastSm(CancelBroadcastSm::default()), Body::CancelBroadcastSmResp),
     ]
 }
