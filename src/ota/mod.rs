@@ -33,7 +33,7 @@ pub use command::{CommandHeader, OpenedCommand};
 pub use fields::{Cntr, Tar};
 pub use key::{Algorithm, Key, KeyError, KeySet};
 pub use packet::{OpenError, SealError};
-pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, split};
+pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, parts_needed, split};
 pub use reassembly::{Insertion, Joined, PartError, PartSet};
 pub use response::{OpenedResponse, ResponseHeader, Rsc};
 pub use spi::{CounterMode, Integrity, PorRequest, Spi1, Spi2};
