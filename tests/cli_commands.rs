@@ -94,7 +94,8 @@ fn a_card_file_with_errors_is_not_imported() {
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert_eq!(
         refused.stderr,
-        "line 2, column ALG: expected aes or 3des2\nline 3, column ALG: expected aes or 3des2\n\
+        "line 2, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
+         line 3, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
          error: cards.csv: nothing was imported\n"
     );
     assert_eq!(place.configured(&["cards", "import", "cards.csv", "--json"]).json()["errors_total"], 2);
@@ -132,7 +133,7 @@ fn files_of_pysim_are_imported_with_what_they_do_not_say() {
     let wrong = import(&["--algorithm", "rot13"]);
     assert_eq!(wrong.code, 2);
     assert!(
-        wrong.stderr.contains("'rot13' for '--algorithm <NAME>': expected aes or 3des2"),
+        wrong.stderr.contains("'rot13' for '--algorithm <NAME>': expected aes, 3des2, 3des3 or des"),
         "{}",
         wrong.stderr
     );
@@ -193,8 +194,8 @@ fn weak_keys_are_told_and_counted() {
     assert_eq!((told.code, told.stdout.as_str()), (0, "imported 2, already there 0, refused 0\n"));
     assert_eq!(
         told.stderr,
-        "line 2, column KIC1, KID1: a weak key: all zero, or equal parts\n\
-         line 3, column KID1: a weak key: all zero, or equal parts\n\
+        "line 2, column KIC1, KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
+         line 3, column KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
          warning: taken all the same\nwarning: 2 cards have weak keys\n"
     );
     let json = place.configured(&["cards", "import", "cards.csv", "--json"]).json();

@@ -15,7 +15,7 @@ use super::{ConfigArgument, Outcome, open, print_json};
 use crate::card::Owner;
 use crate::gateway::import::{
     self, CardFile, CardFileError, ColumnKeys, Finding, Findings, ImportReport, ImportTerms, Importer,
-    algorithm_named, read_cards,
+    read_cards,
 };
 use crate::ota::Algorithm;
 use crate::world::{SystemClock, SystemRng};
@@ -63,8 +63,8 @@ pub(super) struct CardFileArguments {
     /// Profile of the cards whose line names none (PROFILE)
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Algorithm of the keys whose line names none (ALG): aes or 3des2
-    #[arg(long, value_name = "NAME", value_parser = algorithm)]
+    /// Algorithm of the keys whose line names none (ALG): aes, 3des2, 3des3 or des
+    #[arg(long, value_name = "NAME")]
     algorithm: Option<Algorithm>,
     /// Cards left the factory with their IMSI and MSISDN where the line does not say (PRESET)
     #[arg(long)]
@@ -96,10 +96,6 @@ impl CardFileArguments {
             read => Ok(read?),
         }
     }
-}
-
-fn algorithm(name: &str) -> Result<Algorithm, String> {
-    algorithm_named(name).map_err(|expected| format!("expected {expected}"))
 }
 
 fn read_column_keys(path: &Path) -> Result<ColumnKeys> {

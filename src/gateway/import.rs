@@ -27,7 +27,6 @@ use crate::world::{Clock, Rng};
 
 pub use column_keys::{ColumnKeys, ColumnKeysError};
 pub use findings::{CardFileError, Finding, Findings};
-pub use key_sets::algorithm_named;
 pub use rows::{CardFile, ImportTerms, read_cards};
 
 /// Cards that are put into the store at the same time: what one group of commits makes durable.

@@ -83,7 +83,7 @@ async fn what_a_card_file_does_not_say_is_a_parameter() {
             "the column is missing; `profile` can say it for all lines",
         ),
         ("profile=other", "profile", "a configured profile: airwrite-applet"),
-        ("algorithm=rot13", "algorithm", "aes or 3des2"),
+        ("algorithm=rot13", "algorithm", "aes, 3des2, 3des3 or des"),
         ("preset=1", "preset", "yes or no"),
     ] {
         let refused = import(parameters).await;

@@ -96,7 +96,10 @@ fn what_the_lines_do_not_say_can_be_said_for_all() {
         error.contains("line 2, column IMSI: expected nothing where PRESET is not yes; `preset` can"),
         "{error}"
     );
-    assert!(error.contains("line 3, column ALG: expected aes or 3des2, found nothing"), "{error}");
+    assert!(
+        error.contains("line 3, column ALG: expected aes, 3des2, 3des3 or des, found nothing"),
+        "{error}"
+    );
     let numberless = text.replace("4912345", "");
     let error = with_profile(&numberless, Some(Algorithm::Aes), true).unwrap_err();
     assert_eq!(error, "line 2, column MSISDN: expected a value where PRESET is yes");

@@ -7,18 +7,37 @@ use crate::*;
 #[test]
 fn the_algorithm_must_be_the_profiles() {
     let aes_only = PROFILE.replace("[\"aes\", \"3des2\"]", "[\"aes\"]");
-    let text = line(&format!("{EID},,,,,airwrite-applet,3des2,{KEY},{KEY},"));
-    let findings = read_with(&text, &aes_only, EidChecksum::Reject).unwrap_err();
-    assert_eq!(
-        findings.to_string(),
-        "line 2, column ALG: expected what the profile airwrite-applet allows: aes"
-    );
+    for algorithm in ["3des2", "3des3", "des"] {
+        let text = line(&format!("{EID},,,,,airwrite-applet,{algorithm},{KEY},{KEY},"));
+        let findings = read_with(&text, &aes_only, EidChecksum::Reject).unwrap_err();
+        assert_eq!(
+            findings.to_string(),
+            "line 2, column ALG: expected what the profile airwrite-applet allows: aes"
+        );
+    }
+}
+
+/// DES is taken where a profile says so aloud; no shipped one does.
+#[test]
+fn des_is_for_profiles_that_name_it() {
+    let des = PROFILE.replace("[\"aes\", \"3des2\"]", "[\"des\", \"3des3\"]");
+    for (algorithm, key, weak) in [
+        ("des", "0123456789ABCDEF", 0),
+        ("des", "0101010101010101", 1),
+        ("3des3", "0123456789ABCDEF23456789ABCDEF01456789ABCDEF0123", 0),
+        ("3des3", "0123456789ABCDEF23456789ABCDEF010123456789ABCDEF", 1),
+    ] {
+        let text = line(&format!("{EID},,,,,airwrite-applet,{algorithm},{key},{key},"));
+        let file = read_with(&text, &des, EidChecksum::Reject).unwrap();
+        assert_eq!(file.rows[0].keys[0].algorithm.to_string(), algorithm);
+        assert_eq!((file.weak, file.warnings.total), (weak, weak), "{algorithm} {key}: {}", file.warnings);
+    }
 }
 
 #[test]
 fn weak_keys_are_taken_with_a_warning() {
     let file = read(&line(&format!("{EID},,,,,airwrite-applet,aes,{KEY},{},", "00".repeat(16)))).unwrap();
-    let expected = "line 2, column KID1: a weak key: all zero, or equal parts";
+    let expected = "line 2, column KID1: a weak key: all zero, equal parts, or known as weak for DES";
     assert_eq!((file.rows.len(), file.weak, file.warnings.to_string().as_str()), (1, 1, expected));
 }
 
@@ -32,7 +51,8 @@ fn every_card_with_weak_keys_is_one_warning() {
     );
     let file = read(&text).unwrap();
     // Equal halves make triple DES single, and nothing of AES.
-    let expected = "line 2, column KIC1, KIK1, KID2: a weak key: all zero, or equal parts";
+    let expected =
+        "line 2, column KIC1, KIK1, KID2: a weak key: all zero, equal parts, or known as weak for DES";
     assert_eq!((file.weak, file.warnings.to_string().as_str()), (1, expected));
 }
 

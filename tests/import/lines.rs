@@ -43,8 +43,11 @@ fn every_error_names_line_column_and_what_was_expected() {
             format!("{EID},,12,4912345,yes,airwrite-applet,aes,{KEY},{KEY},"),
             "IMSI: expected 14 or 15 digits, found 2",
         ),
-        (format!("{EID},,,,,airwrite-applet,des,{KEY},{KEY},"), "ALG: expected aes or 3des2"),
-        (format!("{EID},,,,,airwrite-applet,3des3,{KEY},{KEY},"), "ALG: expected aes or 3des2"),
+        (format!("{EID},,,,,airwrite-applet,rsa,{KEY},{KEY},"), "ALG: expected aes, 3des2, 3des3 or des"),
+        (
+            format!("{EID},,,,,airwrite-applet,,{KEY},{KEY},"),
+            "ALG: expected aes, 3des2, 3des3 or des, found nothing",
+        ),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY}00,{KEY},"), "KIC1: expected 16, 24 or 32 octets"),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY},xy,"), "KID1: expected a key in hexadecimal digits"),
         (

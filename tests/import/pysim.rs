@@ -120,7 +120,7 @@ fn what_no_column_key_can_have_enciphered_is_told() {
         read_as(ENCIPHERED.replace("c78ad241bebd1b0eaeec9855604c8ece", &three).as_bytes(), &rfm(), said);
     assert_eq!(
         errors.unwrap_err().to_string(),
-        "line 2, column KIC1: expected 16, 24 or 32 octets for AES, found 48"
+        "line 2, column KIC1: expected 16, 24 or 32 octets for aes, found 48"
     );
 }
 

@@ -16,9 +16,10 @@ use crate::api::server::ApiState;
 use crate::api::view::{CardView, PageView, TimelineView};
 use crate::card::{CardId, Owner};
 use crate::gateway::import::{
-    CardFile, CardFileError, Finding, ImportError, ImportReport, ImportTerms, algorithm_named, read_cards,
+    CardFile, CardFileError, Finding, ImportError, ImportReport, ImportTerms, read_cards,
 };
 use crate::gateway::{CardRef, PollError};
+use crate::ota::Algorithm;
 
 use super::Verdict;
 use super::writes::{busy, undecided};
@@ -230,7 +231,7 @@ impl From<Finding> for LineError {
     tag = "cards",
     params(
         ("profile" = Option<String>, Query, description = "Profile of the cards whose line names none."),
-        ("algorithm" = Option<String>, Query, description = "Algorithm of the keys whose line names none: `aes` or `3des2`."),
+        ("algorithm" = Option<String>, Query, description = "Algorithm of the keys whose line names none: `aes`, `3des2`, `3des3` or `des`."),
         ("preset" = Option<String>, Query, description = "`yes`: cards left the factory with their IMSI and MSISDN where \
             the line does not say [no]."),
         ("ignore" = Option<String>, Query, description = "Columns that are not read, with commas between."),
@@ -255,7 +256,9 @@ async fn import_cards(
     let config = gateway.config();
     let terms = ImportTerms::new(&config.profiles, &caller.owner, config.eid_checksum);
     let profile = parameters.take("profile", |name| terms.named(name))?;
-    let algorithm = parameters.take("algorithm", algorithm_named)?;
+    let algorithm = parameters.take("algorithm", |name| {
+        name.parse::<Algorithm>().map_err(|_| "aes, 3des2, 3des3 or des".to_owned())
+    })?;
     let preset = parameters.take("preset", |text| match text {
         "yes" => Ok(true),
         "no" => Ok(false),

@@ -9,25 +9,12 @@ use super::columns::{Column, KVN_MAX};
 use super::rows::{Line, Reading};
 use crate::card::{Profile, Scope};
 use crate::ota::{Algorithm, Cntr, Key, KeySet};
-use crate::vault::ClearKeySet;
 
 /// Octets of the CC where the column CMAC_LEN says nothing.
 const CC_LEN: u8 = 8;
 
-/// The algorithms of key sets, as card files and profiles call them.
-const ALGORITHMS: [(&str, Algorithm); 2] = [("aes", Algorithm::Aes), ("3des2", Algorithm::TripleDes2)];
-
-/// The algorithm that card files and profiles call by a name.
-///
-/// # Errors
-/// What was expected: the names that there are.
-pub fn algorithm_named(name: &str) -> Result<Algorithm, String> {
-    let found = ALGORITHMS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, algorithm)| *algorithm).ok_or_else(|| {
-        let known: Vec<_> = ALGORITHMS.iter().map(|(known, _)| *known).collect();
-        known.join(" or ")
-    })
-}
+/// What is said of weak keys.
+const WEAK: &str = "a weak key: all zero, equal parts, or known as weak for DES";
 
 impl Reading<'_> {
     /// The number of the key set that the card is spoken to with, and all its key sets.
@@ -64,28 +51,26 @@ impl Reading<'_> {
         if !weak.is_empty() {
             self.weak += 1;
             let columns: Vec<_> = weak.iter().map(ToString::to_string).collect();
-            self.warnings.add(line.number, columns.join(", "), "a weak key: all zero, or equal parts");
+            self.warnings.add(line.number, columns.join(", "), WEAK);
         }
         (kvn, sets)
     }
 
     fn algorithm(&mut self, line: &Line<'_>, profile: Option<&Profile>) -> Option<Algorithm> {
-        let said = self.parsed(line, Column::Alg, |name| {
-            algorithm_named(name).map_err(|expected| format!("expected {expected}"))
-        });
+        let said = self.parsed(line, Column::Alg, str::parse::<Algorithm>);
         if said.is_none() && line.text(Column::Alg).is_some() {
             return None;
         }
         let allowed = profile.map(|profile| profile.mt.algorithms.as_slice()).unwrap_or_default();
         let only = match allowed {
-            [only] => algorithm_named(only).ok(),
+            [only] => only.parse().ok(),
             _ => None,
         };
         let Some(algorithm) = said.or(self.terms.algorithm).or(only) else {
-            self.required(line, Column::Alg, "aes or 3des2");
+            self.required(line, Column::Alg, "aes, 3des2, 3des3 or des");
             return None;
         };
-        let is_allowed = allowed.iter().any(|name| algorithm_named(name) == Ok(algorithm));
+        let is_allowed = allowed.iter().any(|name| name.parse() == Ok(algorithm));
         if let Some(profile) = profile.filter(|_| !is_allowed) {
             let expected =
                 format!("expected what the profile {} allows: {}", profile.name, allowed.join(", "));
@@ -171,13 +156,10 @@ impl Reading<'_> {
 }
 
 /// The columns of a key set that hold weak keys.
-fn weak_keys(keys: &KeySetRow, [kic, kid, kik]: [Column; 3]) -> Vec<Column> {
-    let is_weak = |key: &[u8]| {
-        let set = ClearKeySet::new(keys.kvn, keys.algorithm, keys.cc_len, key, key, None);
-        set.is_ok_and(|set| set.is_weak())
-    };
+fn weak_keys(keys: &KeySetRow, [kic, kid, kik]: [Column; 3]) -> impl Iterator<Item = Column> {
+    let is_weak = |octets: &[u8]| Key::new(keys.algorithm, octets).is_ok_and(|key| key.is_weak());
     let all = [(kic, Some(&keys.kic)), (kid, Some(&keys.kid)), (kik, keys.kik.as_ref())];
-    all.into_iter().filter(|(_, key)| key.is_some_and(|key| is_weak(key))).map(|(column, _)| column).collect()
+    all.into_iter().filter(move |(_, key)| key.is_some_and(|key| is_weak(key))).map(|(column, _)| column)
 }
 
 /// The least CNTR to use next: FFFFFFFFFF itself is never used.
