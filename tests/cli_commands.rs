@@ -142,10 +142,10 @@ fn files_of_pysim_are_imported_with_what_they_do_not_say() {
 
     let imported = import(&[&said[..], &["--preset"]].concat());
     assert_eq!((imported.code, imported.stdout.as_str()), (0, "imported 2, already there 0, refused 0\n"));
-    assert!(imported.stderr.starts_with("line 1, column CARD_TYPE_ID, "), "{}", imported.stderr);
+    assert!(imported.stderr.starts_with("warning: line 1, column CARD_TYPE_ID, "), "{}", imported.stderr);
     let numberless = import(&[&said[..], &["--ignore", "IMSI,msisdn", "--json"]].concat()).json();
     let reason = numberless["refused"][0]["reason"].as_str().unwrap();
-    assert!(reason.ends_with(" is there with another preset subscription"), "{reason}");
+    assert!(reason.ends_with(" differs in preset subscription"), "{reason}");
     assert_eq!((&numberless["warnings_total"], &numberless["weak_keys"]), (&json!(1), &json!(0)));
 }
 
@@ -194,9 +194,9 @@ fn weak_keys_are_told_and_counted() {
     assert_eq!((told.code, told.stdout.as_str()), (0, "imported 2, already there 0, refused 0\n"));
     assert_eq!(
         told.stderr,
-        "line 2, column KIC1, KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
-         line 3, column KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
-         warning: taken all the same\nwarning: 2 cards have weak keys\n"
+        "warning: line 2, column KIC1, KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
+         warning: line 3, column KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
+         warning: 2 cards have weak keys; taken all the same\n"
     );
     let json = place.configured(&["cards", "import", "cards.csv", "--json"]).json();
     assert_eq!((&json["weak_keys"], &json["warnings"][1]["column"]), (&json!(2), &json!("KID1")));

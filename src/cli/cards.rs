@@ -203,11 +203,15 @@ struct Imported<'a> {
 }
 
 fn tell_warnings(warnings: &Findings, weak: usize) {
-    if warnings.total > 0 {
-        eprintln!("{warnings}\nwarning: taken all the same");
+    for warning in &warnings.shown {
+        eprintln!("warning: {warning}");
+    }
+    if warnings.total > warnings.shown.len() {
+        eprintln!("warning: {} of {} warnings shown", warnings.shown.len(), warnings.total);
     }
     if weak > 0 {
-        eprintln!("warning: {weak} {} weak keys", if weak == 1 { "card has" } else { "cards have" });
+        let cards = if weak == 1 { "card has" } else { "cards have" };
+        eprintln!("warning: {weak} {cards} weak keys; taken all the same");
     }
 }
 

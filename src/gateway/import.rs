@@ -331,7 +331,7 @@ impl Importer {
         if differs.is_empty() {
             return Ok(Outcome::AlreadyThere(found.seq));
         }
-        Ok(Outcome::Refused(format!("{id} is there with another {}", differs.join(", "))))
+        Ok(Outcome::Refused(format!("{id} is there already and differs in {}", differs.join(", "))))
     }
 }
 

@@ -97,7 +97,7 @@ async fn what_a_card_file_does_not_say_is_a_parameter() {
     assert_eq!(imported.body["warnings"][0]["column"], "IMSI, MSISDN, ADM1");
     let with_numbers = import(&format!("{said}&preset=yes")).await;
     let reason = with_numbers.body["refused"][0]["reason"].as_str().unwrap();
-    assert!(reason.ends_with("another preset subscription"), "{reason}");
+    assert!(reason.ends_with("differs in preset subscription"), "{reason}");
     assert_eq!(import("colour=green").await.problem(), (400, "invalid-field"));
 }
 

@@ -34,12 +34,35 @@ fn the_header_is_checked() {
         "line 1, column KID1: the column is missing\nline 1, column EID: the column is missing, and ICCID too"
     );
     assert_eq!(header(""), "line 1: expected a header with the names of the columns");
-    assert!(!header(&format!("{KEY}{KEY},x\n")).contains("0001"), "a key in the header's place is not shown");
-    for unknown in ["KIC16", "KID0", "KIK01", "KIC+1", "CNTR_FLOR", "CNTR_FLOOR:B000", "ADMIN", "SCP80_ENC"] {
+    for unknown in ["KIC16", "KID0", "KIK01", "KIC-1", "CNTR_FLOR", "CNTR_FLOOR:B000", "ADMIN", "SCP80_ENC"] {
         let errors = header(&format!("EID,PROFILE,ALG,KIC1,KID1,{unknown}\n"));
         assert!(errors.starts_with(&format!("line 1, column {unknown}: unknown")), "{errors}");
     }
     assert!(header("EID,PROFILE,ALG,KIC,KIC1,KID1\n").contains("line 1, column KIC1: expected once"));
+}
+
+/// Where there is no header, or one that is not understood, keys and PINs stand in its place.
+#[test]
+fn what_stands_in_the_place_of_a_header_is_not_shown() {
+    let columns = "ICCID,PROFILE,ALG,KIC1,KID1,ADM1\n";
+    let values = format!("8949440000001155306,usim,aes,{KEY},AFFEAFFE,12345678\n");
+    for headless in [values.clone(), values.to_lowercase()] {
+        let errors = read(&headless).unwrap_err().to_string();
+        let first = errors.lines().next().unwrap();
+        let expected =
+            "line 1, column (not shown), USIM, AES, (not shown), (not shown), (not shown): unknown; ";
+        assert!(first.starts_with(expected), "{errors}");
+        assert!(!errors.contains("0001") && !errors.to_uppercase().contains("AFFE"), "{errors}");
+    }
+    // UTF-16, with and without its mark in front.
+    for mark in [&b"\xFF\xFE"[..], b""] {
+        let wide = format!("{columns}{values}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let errors = read_as([mark, &wide].concat().as_slice(), PROFILE, Said::default()).unwrap_err();
+        assert_eq!(errors.to_string(), "line 1: expected UTF-8");
+    }
+    let many: Vec<_> = (0..30).map(|number| format!("C{number}")).collect();
+    let errors = read(&many.join(",")).unwrap_err();
+    assert!(errors.shown[0].column.ends_with("C18, C19, …"), "{errors}");
 }
 
 #[test]

@@ -119,16 +119,19 @@ async fn a_card_that_is_there_is_never_overwritten() {
         report.refused[0].reason.clone()
     };
     let reason = refused(&|row| row.keys[0].kid[3] ^= 1).await;
-    assert!(reason.starts_with("crd_") && reason.ends_with(" is there with another keys"), "{reason}");
-    assert!(refused(&|row| row.keys[0].kic[0] ^= 1).await.ends_with("another keys"));
-    assert!(refused(&|row| row.keys[0].kik.as_mut().unwrap()[0] ^= 1).await.ends_with("another keys"));
-    assert!(refused(&|row| row.keys[0].kik = None).await.ends_with("another keys"));
+    assert!(
+        reason.starts_with("crd_") && reason.ends_with(" is there already and differs in keys"),
+        "{reason}"
+    );
+    assert!(refused(&|row| row.keys[0].kic[0] ^= 1).await.ends_with("differs in keys"));
+    assert!(refused(&|row| row.keys[0].kik.as_mut().unwrap()[0] ^= 1).await.ends_with("differs in keys"));
+    assert!(refused(&|row| row.keys[0].kik = None).await.ends_with("differs in keys"));
     let second = KeySetRow { kvn: 2, ..rows[0].keys[0].clone() };
-    assert!(refused(&|row| row.keys.push(second.clone())).await.ends_with("another keys"));
-    assert!(refused(&|row| row.keys[0].cc_len = 4).await.ends_with("another keys"));
-    assert!(refused(&|row| row.owner = "acme".parse().unwrap()).await.ends_with("another OWNER"));
-    assert!(refused(&|row| row.preset = None).await.ends_with("another preset subscription"));
-    assert!(refused(&|row| row.iccid = None).await.ends_with("another ICCID"));
+    assert!(refused(&|row| row.keys.push(second.clone())).await.ends_with("differs in keys"));
+    assert!(refused(&|row| row.keys[0].cc_len = 4).await.ends_with("differs in keys"));
+    assert!(refused(&|row| row.owner = "acme".parse().unwrap()).await.ends_with("differs in OWNER"));
+    assert!(refused(&|row| row.preset = None).await.ends_with("differs in preset subscription"));
+    assert!(refused(&|row| row.iccid = None).await.ends_with("differs in ICCID"));
     assert!(refused(&|row| row.iccid = rows[1].iccid).await.starts_with("EID is of crd_"));
     assert_eq!(imported(&importer, rows.clone()).await, report(0, 2), "nothing has changed");
 }

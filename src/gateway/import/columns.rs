@@ -11,6 +11,9 @@ use crate::ota::Tar;
 /// The highest number of a key set in KIc and KID (TS 102 225 §5.1.2).
 pub(super) const KVN_MAX: u8 = 15;
 
+/// How many names of columns are shown at once.
+const NAMES_SHOWN: usize = 20;
+
 /// Most columns with a counter floor: a card has at most 16 counters.
 const FLOORS_MAX: usize = 16;
 
@@ -145,16 +148,16 @@ impl Columns {
             errors.add(line, "", format!("expected commas between values, found {found}"));
             return columns;
         }
-        let mut left_out = Vec::new();
+        let is_ignored = |name: &str| {
+            is_elsewhere(name)
+                || terms.ignored.iter().any(|ignored| ignored.trim().eq_ignore_ascii_case(name))
+        };
+        let (mut left_out, mut unknown) = (Vec::new(), Vec::new());
         for (place, name) in header.iter().enumerate() {
             let name = name.to_ascii_uppercase();
-            if terms.ignored.iter().any(|ignored| ignored.eq_ignore_ascii_case(&name)) || is_elsewhere(&name)
-            {
-                left_out.push(shown(&name));
-                continue;
-            }
             match Column::of_name(&name) {
-                None => errors.add(line, shown(&name), KNOWN),
+                _ if is_ignored(&name) => left_out.push(name),
+                None => unknown.push(name),
                 Some(column) => {
                     if columns.places.insert(column, place).is_some() {
                         errors.add(line, column, "expected once");
@@ -162,9 +165,12 @@ impl Columns {
                 }
             }
         }
+        if !unknown.is_empty() {
+            errors.add(line, shown(&unknown), KNOWN);
+        }
         columns.check(line, terms, errors);
         if !left_out.is_empty() {
-            warnings.add(line, left_out.join(", "), "not read");
+            warnings.add(line, shown(&left_out), "not read");
         }
         let clear = columns.places.keys().filter(|column| column.is_key());
         let clear: Vec<_> = match terms.column_keys {
@@ -234,8 +240,24 @@ fn other_separator(header: &Record) -> Option<&'static str> {
         .find_map(|(separator, found)| name.contains(separator).then_some(found))
 }
 
-/// An unknown name in a message: at most 40 characters of it. A file without header has a key there.
-pub(super) fn shown(name: &str) -> String {
-    let hidden = name.len() >= 16 && name.bytes().all(|octet| octet.is_ascii_hexdigit());
-    if hidden { "(hexadecimal digits)".to_owned() } else { name.chars().take(40).collect() }
+/// Names of columns in a message, the first ones. What does not look like one is not shown: it may be a key, where a file
+/// has no header.
+fn shown(names: &[String]) -> String {
+    let is_part = |octet: u8| octet.is_ascii_alphanumeric() || b"_-.: ".contains(&octet);
+    let is_key = |name: &str| name.len() >= 8 && name.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let is_name = |name: &str| {
+        name.len() <= 40
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.bytes().all(is_part)
+            && !is_key(name)
+    };
+    let mut shown: Vec<_> = names
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(|name| if is_name(name) { name.as_str() } else { "(not shown)" })
+        .collect();
+    if names.len() > NAMES_SHOWN {
+        shown.push("…");
+    }
+    shown.join(", ")
 }

@@ -35,17 +35,14 @@ impl Reading<'_> {
         let cc_len = cc_len.unwrap_or(CC_LEN);
         let mut sets = Vec::new();
         let mut weak = Vec::new();
-        for index in 1..=KVN_MAX {
-            let number = if line.columns.several_key_sets() { index } else { kvn };
+        let several = line.columns.several_key_sets();
+        for index in 1..=if several { KVN_MAX } else { 1 } {
+            let number = if several { index } else { kvn };
             let columns = [Column::Kic(index), Column::Kid(index), Column::Kik(index)];
-            let is_there = columns.iter().any(|column| line.text(*column).is_some());
-            if is_there || index == kvn || !line.columns.several_key_sets() {
+            if number == kvn || columns.iter().any(|column| line.text(*column).is_some()) {
                 let keys = self.key_set(line, columns, number, algorithm, cc_len);
                 weak.extend(keys.iter().flat_map(|keys| weak_keys(keys, columns)));
                 sets.extend(keys);
-            }
-            if !line.columns.several_key_sets() {
-                break;
             }
         }
         if !weak.is_empty() {

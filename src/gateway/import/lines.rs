@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Most octets of one line.
 pub(super) const LINE_OCTETS_MAX: usize = 16 * 1024;
@@ -69,19 +69,16 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new() -> Self {
-        let reader = csv_core::Reader::new();
-        Self { reader, octets: Zeroizing::new(Vec::new()), ends: Vec::new(), len: 0 }
+        Self {
+            reader: csv_core::Reader::new(),
+            octets: Zeroizing::new(vec![0; LINE_OCTETS_MAX + 1]),
+            ends: vec![0; LINE_OCTETS_MAX + 1],
+            len: 0,
+        }
     }
 
-    /// Takes the values of `line` in the place of those of the last one.
+    /// Takes the values of `line`, of at most [`LINE_OCTETS_MAX`], in the place of those of the last one.
     pub(super) fn read(&mut self, line: &str) {
-        // Room for all of it, so that nothing is moved and left behind.
-        if self.octets.len() <= line.len() {
-            self.octets = Zeroizing::new(vec![0; (line.len() + 1).max(LINE_OCTETS_MAX)]);
-        }
-        self.octets.as_mut_slice().zeroize();
-        self.ends.clear();
-        self.ends.resize(line.bytes().filter(|octet| *octet == b',').count() + 2, 0);
         self.reader.reset();
         let (_, _, written, first) =
             self.reader.read_record(line.as_bytes(), &mut self.octets, &mut self.ends);

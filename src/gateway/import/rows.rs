@@ -88,9 +88,13 @@ pub fn read_cards(input: impl io::Read, terms: &ImportTerms<'_>) -> Result<CardF
             file.errors.add(number, "", format!("expected at most {LINE_OCTETS_MAX} octets"));
             break;
         }
-        let Ok(text) = str::from_utf8(octets) else {
+        // UTF-16 has zeros between its letters.
+        let Some(text) = str::from_utf8(octets).ok().filter(|text| !text.contains('\0')) else {
             file.errors.add(number, "", "expected UTF-8");
-            continue;
+            match columns {
+                Some(_) => continue,
+                None => break,
+            }
         };
         // A byte order mark, which spreadsheets put in front of the file.
         let text = text.trim_start_matches('\u{feff}').trim();
