@@ -13,12 +13,7 @@ const ENCIPHERED: &str = include_str!("../data/pysim/cards-enciphered.csv");
 const COLUMN_KEYS: &str = include_str!("../data/pysim/column-keys.txt");
 
 /// Cards without an applet, which need no EID.
-fn rfm() -> String {
-    PROFILE
-        .replace("method = \"applet\"", "method = \"rfm\"")
-        .replace("kind = \"applet\"", "kind = \"read_imsi\"")
-        .replace("refresh = \"04\"", "refresh = \"none\"")
-}
+const USIM: &str = include_str!("../../config/profiles/usim-rfm.toml");
 
 const SAID: Said<'_> =
     Said { profile: true, algorithm: Some(Algorithm::Aes), preset: true, ignored: &[], column_keys: "" };
@@ -31,7 +26,7 @@ fn shown(row: &CardRow) -> String {
 
 #[test]
 fn a_file_is_read_with_what_it_does_not_say() {
-    let file = read_as(CLEAR.as_bytes(), &rfm(), SAID).unwrap();
+    let file = read_as(CLEAR.as_bytes(), USIM, SAID).unwrap();
     let [first, second] = file.rows.as_slice() else { panic!("two cards") };
     assert_eq!((first.iccid.unwrap().as_str(), first.eid), ("8988211000000000011", None));
     let preset = second.preset.as_ref().unwrap();
@@ -54,9 +49,9 @@ fn a_file_is_read_with_what_it_does_not_say() {
 
 #[test]
 fn enciphered_columns_are_those_of_the_clear_file() {
-    let clear = read_as(CLEAR.as_bytes(), &rfm(), SAID).unwrap();
+    let clear = read_as(CLEAR.as_bytes(), USIM, SAID).unwrap();
     let said = Said { column_keys: COLUMN_KEYS, ..SAID };
-    let enciphered = read_as(ENCIPHERED.as_bytes(), &rfm(), said).unwrap();
+    let enciphered = read_as(ENCIPHERED.as_bytes(), USIM, said).unwrap();
     let all = |file: &CardFile| file.rows.iter().map(shown).collect::<Vec<_>>();
     assert_eq!(all(&enciphered), all(&clear));
     assert_eq!(enciphered.warnings, clear.warnings);
@@ -70,9 +65,9 @@ fn pysims_own_example_is_read() {
     let key = "00112233445566778899AABBCCDDEEFF";
     let column_keys = format!("kic:{key}\nkid:{key}\nkik:{key}\n");
     let said = Said { algorithm: Some(Algorithm::TripleDes2), column_keys: &column_keys, ..SAID };
-    let errors = read_as(text.as_bytes(), &rfm(), said).unwrap_err().to_string();
+    let errors = read_as(text.as_bytes(), USIM, said).unwrap_err().to_string();
     assert!(errors.starts_with("line 2, column IMSI: expected a value where PRESET is yes"), "{errors}");
-    let file = read_as(text.as_bytes(), &rfm(), Said { preset: false, ..said }).unwrap();
+    let file = read_as(text.as_bytes(), USIM, Said { preset: false, ..said }).unwrap();
     let keys = &file.rows[0].keys[0];
     assert_eq!(hex::encode_upper(&*keys.kic), "F09C43EE1A0391665CC9F05AF4E0BD10");
     assert_eq!(hex::encode_upper(&*keys.kid), "01981F4A20999F62AF99988007BAF6CA");
@@ -86,7 +81,7 @@ fn a_column_without_a_key_beside_others_is_told() {
         .filter(|line| !line.starts_with("KID2"))
         .map(|line| format!("{line}\n"))
         .collect();
-    let file = read_as(ENCIPHERED.as_bytes(), &rfm(), Said { column_keys: &keys, ..SAID }).unwrap();
+    let file = read_as(ENCIPHERED.as_bytes(), USIM, Said { column_keys: &keys, ..SAID }).unwrap();
     assert_eq!(
         file.warnings.shown[1].to_string(),
         "line 1, column KID2: taken as clear, for want of a column key"
@@ -109,7 +104,7 @@ fn what_no_column_key_can_have_enciphered_is_told() {
         ),
         ("c78ad241bebd1b0eaeec9855604c8ece", "", "KIC1: expected a key in hexadecimal digits, found nothing"),
     ] {
-        let read = read_as(ENCIPHERED.replace(from, to).as_bytes(), &rfm(), said);
+        let read = read_as(ENCIPHERED.replace(from, to).as_bytes(), USIM, said);
         let errors = read.unwrap_err().to_string();
         assert!(errors.contains(expected), "{errors}");
         assert!(!errors.contains("c78a"), "{errors}");
@@ -117,7 +112,7 @@ fn what_no_column_key_can_have_enciphered_is_told() {
     // 24 octets are no whole number of blocks, and 48 no key of any algorithm.
     let three = "00".repeat(48);
     let errors =
-        read_as(ENCIPHERED.replace("c78ad241bebd1b0eaeec9855604c8ece", &three).as_bytes(), &rfm(), said);
+        read_as(ENCIPHERED.replace("c78ad241bebd1b0eaeec9855604c8ece", &three).as_bytes(), USIM, said);
     assert_eq!(
         errors.unwrap_err().to_string(),
         "line 2, column KIC1: expected 16, 24 or 32 octets for aes, found 48"
@@ -132,7 +127,7 @@ fn a_card_of_an_applet_needs_an_eid_in_such_files_too() {
         "{errors}"
     );
     let neither = "ICCID,KIC1,KID1\n,00,00\n";
-    let errors = read_as(neither.as_bytes(), &rfm(), SAID).unwrap_err().to_string();
+    let errors = read_as(neither.as_bytes(), USIM, SAID).unwrap_err().to_string();
     assert!(errors.contains("line 2, column EID: expected an EID or an ICCID"), "{errors}");
 }
 
@@ -140,15 +135,15 @@ fn a_card_of_an_applet_needs_an_eid_in_such_files_too() {
 fn what_is_said_of_the_whole_file_must_fit_it() {
     let keys = ColumnKeys::parse(COLUMN_KEYS).unwrap();
     assert!(!format!("{keys:?}").contains("0004"), "{keys:?}");
-    let aes_only = rfm().replace("[\"aes\", \"3des2\"]", "[\"aes\"]");
+    let aes_only = USIM.replace("[\"aes\", \"3des2\", \"3des3\"]", "[\"aes\"]");
     let said = Said { algorithm: Some(Algorithm::TripleDes2), ..SAID };
     let errors = read_as(CLEAR.as_bytes(), &aes_only, said).unwrap_err();
     assert_eq!(errors.total, 2);
     assert_eq!(
         errors.shown[0].to_string(),
-        "line 2, column ALG: expected what the profile airwrite-applet allows: aes"
+        "line 2, column ALG: expected what the profile usim-rfm allows: aes"
     );
     // The keys of the second card are too long for triple DES.
-    let errors = read_as(CLEAR.as_bytes(), &rfm(), said).unwrap_err().to_string();
+    let errors = read_as(CLEAR.as_bytes(), USIM, said).unwrap_err().to_string();
     assert!(errors.starts_with("line 3, column KIC3: expected 16 octets"), "{errors}");
 }
