@@ -84,12 +84,7 @@ impl Column {
 
 /// The number behind KIC, KID or KIK, 1 where there is none.
 fn key_set(number: &str) -> Option<u8> {
-    if number.is_empty() {
-        return Some(1);
-    }
-    let number =
-        number.parse().ok().filter(|kvn| (1..=KVN_MAX).contains(kvn) && !number.starts_with(['0', '+']))?;
-    Some(number)
+    (1..=KVN_MAX).find(|kvn| number == kvn.to_string() || (number.is_empty() && *kvn == 1))
 }
 
 /// Whether card files of pySim and of card makers have a column of this name, in capital letters, that says nothing about
