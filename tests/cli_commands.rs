@@ -30,7 +30,7 @@ fn the_sample_files_are_what_the_command_writes() {
     let profile = Profile::from_toml(airwrite::config::APPLET_PROFILE).unwrap();
     let profiles = BTreeMap::from([(profile.name.clone(), profile)]);
     let owner = "default".parse().unwrap();
-    let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Reject };
+    let terms = ImportTerms::new(&profiles, &owner, EidChecksum::Reject);
     let cards = read_cards(shipped("cards.csv").as_bytes(), &terms).unwrap();
     let triple_des =
         |keys: &airwrite::gateway::import::KeySetRow| keys.algorithm == airwrite::ota::Algorithm::TripleDes2;
@@ -63,7 +63,10 @@ fn cards_are_imported_once() {
         first.stderr
     );
     let again = place.configured(&["cards", "import", cards, "--json"]);
-    assert_eq!(again.json(), json!({ "imported": 0, "already_there": 10, "refused": [] }));
+    let nothing_odd = json!({
+        "imported": 0, "already_there": 10, "refused": [], "warnings": [], "warnings_total": 0, "weak_keys": 0
+    });
+    assert_eq!(again.json(), nothing_odd);
 
     let other = fs::read_to_string(cards).unwrap().replacen(",default,", ",acme,", 1);
     fs::write(place.path("other.csv"), other).unwrap();
@@ -91,7 +94,8 @@ fn a_card_file_with_errors_is_not_imported() {
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert_eq!(
         refused.stderr,
-        "line 2, column ALG: expected aes or 3des2\nline 3, column ALG: expected aes or 3des2\n\
+        "line 2, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
+         line 3, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
          error: cards.csv: nothing was imported\n"
     );
     assert_eq!(place.configured(&["cards", "import", "cards.csv", "--json"]).json()["errors_total"], 2);
@@ -102,6 +106,100 @@ fn a_card_file_with_errors_is_not_imported() {
         "{}",
         none.stderr
     );
+}
+
+#[test]
+fn files_of_pysim_are_imported_with_what_they_do_not_say() {
+    let place = Place::with_key();
+    let data = Path::new(ROOT).join("tests/data/pysim");
+    let file = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    // The applet of the configured profile names its card by the EID.
+    let eids = [EID, OTHER_EID].map(|eid| format!("\"{eid}\",\"card A\""));
+    let clear = fs::read_to_string(file("cards.csv")).unwrap().replacen("\"card", "\"eid\",\"card", 1);
+    let clear =
+        clear.replacen("\"card A\"", &eids[0], 1).replacen("\n\"card A\"", &format!("\n{}", eids[1]), 1);
+    fs::write(place.path("clear.csv"), clear).unwrap();
+    let import = |more: &[&str]| place.configured(&[&["cards", "import", "clear.csv"], more].concat());
+
+    let nothing_said = import(&[]);
+    assert_eq!((nothing_said.code, nothing_said.stdout.as_str()), (1, ""));
+    assert_eq!(
+        nothing_said.stderr,
+        "line 1, column PROFILE: the column is missing; `profile` can say it for all lines\n\
+         error: clear.csv: nothing was imported\n"
+    );
+    let wrong = import(&["--profile", "other"]);
+    assert_eq!(wrong.stderr, "error: --profile: expected a configured profile: airwrite-applet\n");
+    let wrong = import(&["--algorithm", "rot13"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("'rot13' for '--algorithm <NAME>': expected aes, 3des2, 3des3 or des"),
+        "{}",
+        wrong.stderr
+    );
+    let said = ["--profile", "airwrite-applet", "--algorithm", "aes"];
+    assert!(import(&said).stderr.contains("line 2, column IMSI: expected nothing where PRESET is not yes"));
+
+    let imported = import(&[&said[..], &["--preset"]].concat());
+    assert_eq!((imported.code, imported.stdout.as_str()), (0, "imported 2, already there 0, refused 0\n"));
+    assert!(imported.stderr.starts_with("warning: line 1, column CARD_TYPE_ID, "), "{}", imported.stderr);
+    let numberless = import(&[&said[..], &["--ignore", "IMSI,msisdn", "--json"]].concat()).json();
+    let reason = numberless["refused"][0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with(" differs in preset subscription"), "{reason}");
+    assert_eq!((&numberless["warnings_total"], &numberless["weak_keys"]), (&json!(1), &json!(0)));
+}
+
+const EID: &str = "89034011560010000000000000000121";
+const OTHER_EID: &str = "89001012012341234012345678901224";
+
+#[test]
+fn column_keys_come_in_a_file_and_are_never_shown() {
+    let place = Place::with_key();
+    let key = "00112233445566778899aabbccddeeff";
+    let cards = format!(
+        "EID,PROFILE,ALG,KIC,KID\n{EID},airwrite-applet,aes,eae46224fa0a4ac1c12cba9d102f1188,3f14b978ddb38c08d832d4e4c2e0639d\n"
+    );
+    fs::write(place.path("cards.csv"), cards).unwrap();
+    let import = |keys: &str| {
+        fs::write(place.path("keys.txt"), keys).unwrap();
+        place.configured(&["cards", "import", "cards.csv", "--column-keys", "keys.txt"])
+    };
+    let wrong = import(&format!("KIC1:{key}\nKID1{key}\n"));
+    assert_eq!(
+        (wrong.code, wrong.stderr.as_str()),
+        (1, "error: column keys keys.txt: line 2: expected COLUMN:KEY\n")
+    );
+    let imported = import(&format!("KIC:{key}\nKID:{key}\n"));
+    assert_eq!((imported.code, imported.stderr.as_str()), (0, ""));
+    // The same keys in clear are the same cards.
+    let clear = format!(
+        "EID,PROFILE,ALG,KIC1,KID1\n{EID},airwrite-applet,aes,F09C43EE1A0391665CC9F05AF4E0BD10,01981F4A20999F62AF99988007BAF6CA\n"
+    );
+    fs::write(place.path("clear.csv"), clear).unwrap();
+    let again = place.configured(&["cards", "import", "clear.csv"]);
+    assert_eq!(again.stdout, "imported 0, already there 1, refused 0\n");
+    let absent = place.configured(&["cards", "import", "clear.csv", "--column-keys", "absent"]);
+    assert!(absent.stderr.starts_with("error: column keys absent: No such file"), "{}", absent.stderr);
+}
+
+#[test]
+fn weak_keys_are_told_and_counted() {
+    let place = Place::with_key();
+    let (zero, equal) = ("00".repeat(16), "0102030405060708".repeat(2));
+    let cards = format!(
+        "EID,PROFILE,ALG,KIC1,KID1\n{EID},airwrite-applet,3des2,{equal},{zero}\n{OTHER_EID},airwrite-applet,aes,{equal},{zero}\n"
+    );
+    fs::write(place.path("cards.csv"), cards).unwrap();
+    let told = place.configured(&["cards", "import", "cards.csv"]);
+    assert_eq!((told.code, told.stdout.as_str()), (0, "imported 2, already there 0, refused 0\n"));
+    assert_eq!(
+        told.stderr,
+        "warning: line 2, column KIC1, KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
+         warning: line 3, column KID1: a weak key: all zero, equal parts, or known as weak for DES\n\
+         warning: 2 cards have weak keys; taken all the same\n"
+    );
+    let json = place.configured(&["cards", "import", "cards.csv", "--json"]).json();
+    assert_eq!((&json["weak_keys"], &json["warnings"][1]["column"]), (&json!(2), &json!("KID1")));
 }
 
 #[test]

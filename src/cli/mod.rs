@@ -42,7 +42,7 @@ enum Command {
     /// Run the gateway: links to SMSCs, HTTP API, webhooks
     Serve(serve::Arguments),
     /// Run a simulated operator: SMSC, home register, devices with cards
-    Smsc(smsc::Arguments),
+    Smsc(Box<smsc::Arguments>),
     /// Import cards, or make sample cards
     #[command(subcommand)]
     Cards(cards::Command),
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Outcome {
     match command {
         Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Smsc(arguments) => smsc::run(arguments).await,
+        Command::Smsc(arguments) => smsc::run(*arguments).await,
         Command::Cards(command) => cards::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Write(arguments) => write::run(arguments).await,

@@ -233,7 +233,7 @@ pub fn write_cards(cards: &[CardRow], to: impl io::Write) -> Result<()> {
     let mut csv = csv::Writer::from_writer(to);
     csv.write_record(CARDS_HEADER)?;
     for card in cards {
-        let keys = card.keys.first().context("a card has a key set")?;
+        let keys = card.own_keys().context("a card has a key set")?;
         let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string).unwrap_or_default();
         let preset = card.preset.as_ref();
         csv.write_record([
@@ -245,11 +245,7 @@ pub fn write_cards(cards: &[CardRow], to: impl io::Write) -> Result<()> {
             card.profile.clone(),
             card.owner.to_string(),
             card.kvn.to_string(),
-            match keys.algorithm {
-                Algorithm::Aes => "aes",
-                Algorithm::TripleDes2 => "3des2",
-            }
-            .to_owned(),
+            keys.algorithm.to_string(),
             keys.cc_len.to_string(),
             hex::encode_upper(&keys.kic),
             hex::encode_upper(&keys.kid),

@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::cards::CardFileArguments;
 use super::relay::line;
 use super::signals::Signals;
-use super::{Outcome, cards, sample};
+use super::{Outcome, sample};
 use crate::card::{Dialect, Owner};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
@@ -38,6 +39,8 @@ pub(super) struct Arguments {
     /// The card file (CSV, as `cards import` takes it)
     #[arg(long, value_name = "FILE")]
     cards: PathBuf,
+    #[command(flatten)]
+    card_file: CardFileArguments,
     /// Subscriptions to provision (CSV with IMSI and MSISDN), so that written cards find service
     #[arg(long, value_name = "FILE")]
     subscribers: Option<PathBuf>,
@@ -101,7 +104,7 @@ impl FromStr for PowerOn {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
-    let rows = read_cards(&arguments.cards)?;
+    let rows = read_cards(&arguments.cards, &arguments.card_file)?;
     let specs = specs(&rows, &arguments.short_code)?;
     let targets = match &arguments.subscribers {
         None => Vec::new(),
@@ -199,18 +202,20 @@ fn read_faults(path: &Path) -> Result<FaultPlan> {
     FaultPlan::from_toml(&fs::read_to_string(path).with_context(named)?).with_context(named)
 }
 
-fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
+fn read_cards(path: &Path, arguments: &CardFileArguments) -> Result<Vec<CardRow>> {
     let profiles = sample::profiles()?;
     let owner: Owner = "default".parse()?;
     // What the operator's cards are called is the operator's business.
-    let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Off };
-    match cards::read_file(path, &terms) {
+    let read = arguments.read(path, ImportTerms::new(&profiles, &owner, EidChecksum::Off));
+    match read {
         Ok(file) => Ok(file.rows),
-        Err(CardFileError::Contents(findings)) => {
-            eprintln!("{findings}");
-            bail!("{}: no card was made", path.display());
+        Err(error) => {
+            if let Some(CardFileError::Contents(findings)) = error.downcast_ref() {
+                eprintln!("{findings}");
+                bail!("{}: no card was made", path.display());
+            }
+            Err(error)
         }
-        Err(CardFileError::Io(error)) => Err(error).with_context(|| path.display().to_string()),
     }
 }
 
@@ -220,7 +225,7 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
     let mut specs = Vec::new();
     for (row, number) in rows.iter().zip(1..) {
         let of_line = || format!("line {}", row.line);
-        let (Some(eid), Some(iccid), Some(keys)) = (row.eid, row.iccid, row.keys.first()) else {
+        let (Some(eid), Some(iccid), Some(keys)) = (row.eid, row.iccid, row.own_keys()) else {
             bail!("{}: a simulated card needs an EID and an ICCID", of_line());
         };
         let keys = keys.key_set().with_context(of_line)?;
@@ -229,7 +234,7 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
         spec.mo_dialect = match profiles.get(&row.profile).map(|profile| profile.mo.dialect) {
             Some(Dialect::Plain) => MoDialect::PlainDer,
             Some(Dialect::RawImei) => MoDialect::RawImei,
-            Some(Dialect::Secured) | None => MoDialect::Secured,
+            Some(Dialect::Secured | Dialect::Silent) | None => MoDialect::Secured,
         };
         short_code.clone_into(&mut spec.short_code);
         specs.push(spec);

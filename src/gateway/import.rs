@@ -2,7 +2,11 @@
 //! ([`import`]), each by one commit of its own. Running the same file again changes nothing, so an import that was
 //! interrupted is simply run again.
 
+mod column_keys;
 mod columns;
+mod findings;
+mod key_sets;
+mod lines;
 mod rows;
 
 use std::sync::Arc;
@@ -21,7 +25,9 @@ use crate::store::{Commit, CommitError, EnvelopeError, Guarded, Seq, Store, Stor
 use crate::vault::{ClearKeySet, Vault, VaultError};
 use crate::world::{Clock, Rng};
 
-pub use rows::{CardFile, CardFileError, Finding, Findings, ImportTerms, read_cards};
+pub use column_keys::{ColumnKeys, ColumnKeysError};
+pub use findings::{CardFileError, Finding, Findings};
+pub use rows::{CardFile, ImportTerms, read_cards};
 
 /// Cards that are put into the store at the same time: what one group of commits makes durable.
 const CARDS_AT_ONCE: usize = 64;
@@ -44,9 +50,9 @@ pub struct CardRow {
     pub profile: String,
     /// Whose it is.
     pub owner: Owner,
-    /// The key set it is spoken to with: the first of `keys`.
+    /// The number of the key set it is spoken to with, which is one of `keys`.
     pub kvn: u8,
-    /// Its key sets, 1 to 3.
+    /// Its key sets, 1 to 15 with different numbers.
     pub keys: Vec<KeySetRow>,
     /// The least CNTR to use next, by counter scope.
     pub floors: Vec<(String, u64)>,
@@ -70,6 +76,12 @@ pub struct KeySetRow {
 }
 
 impl CardRow {
+    /// The key set it is spoken to with.
+    #[must_use]
+    pub fn own_keys(&self) -> Option<&KeySetRow> {
+        self.keys.iter().find(|keys| keys.kvn == self.kvn)
+    }
+
     fn clear_keys(&self) -> Result<Vec<ClearKeySet>, ImportError> {
         let clear = self.keys.iter().map(KeySetRow::clear).collect::<Result<_, _>>();
         clear.map_err(|error| ImportError::Key { line: self.line, error })
@@ -319,7 +331,7 @@ impl Importer {
         if differs.is_empty() {
             return Ok(Outcome::AlreadyThere(found.seq));
         }
-        Ok(Outcome::Refused(format!("{id} is there with another {}", differs.join(", "))))
+        Ok(Outcome::Refused(format!("{id} is there already and differs in {}", differs.join(", "))))
     }
 }
 

@@ -67,6 +67,41 @@ async fn a_file_with_errors_is_refused_as_a_whole_with_line_and_column() {
 }
 
 #[tokio::test]
+async fn what_a_card_file_does_not_say_is_a_parameter() {
+    let platform = Platform::start().await;
+    let file =
+        format!("eid,imsi,msisdn,kic1,kid1,adm1\n{EID},001010000000001,447700000001,{KEY},{KEY},1234\n");
+    let import = async |parameters: &str| {
+        let path = format!("/v1/cards/import?{parameters}");
+        let request = platform.request(Method::POST, &path).header("content-type", "text/csv");
+        answer(request.body(file.clone())).await
+    };
+    for (parameters, field, expected) in [
+        (
+            "algorithm=aes",
+            "line 1, column PROFILE",
+            "the column is missing; `profile` can say it for all lines",
+        ),
+        ("profile=other", "profile", "a configured profile: airwrite-applet"),
+        ("algorithm=rot13", "algorithm", "aes, 3des2, 3des3 or des"),
+        ("preset=1", "preset", "yes or no"),
+    ] {
+        let refused = import(parameters).await;
+        assert_eq!((refused.status, &refused.body["field"]), (400, &json!(field)), "{}", refused.body);
+        let told = refused.body["expected"].as_str().unwrap();
+        assert!(told.starts_with(expected), "{told}");
+    }
+    let said = "profile=airwrite-applet&algorithm=aes";
+    let imported = import(&format!("{said}&ignore=IMSI,MSISDN")).await;
+    assert_eq!((imported.status, &imported.body["imported"]), (200, &json!(1)), "{}", imported.body);
+    assert_eq!(imported.body["warnings"][0]["column"], "IMSI, MSISDN, ADM1");
+    let with_numbers = import(&format!("{said}&preset=yes")).await;
+    let reason = with_numbers.body["refused"][0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with("differs in preset subscription"), "{reason}");
+    assert_eq!(import("colour=green").await.problem(), (400, "invalid-field"));
+}
+
+#[tokio::test]
 async fn a_binding_that_the_owner_supplies_takes_up_the_waiting_writes() {
     let platform = Platform::start().await;
     let path = format!("/v1/devices/{IMEI}");

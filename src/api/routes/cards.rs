@@ -19,6 +19,7 @@ use crate::gateway::import::{
     CardFile, CardFileError, Finding, ImportError, ImportReport, ImportTerms, read_cards,
 };
 use crate::gateway::{CardRef, PollError};
+use crate::ota::Algorithm;
 
 use super::Verdict;
 use super::writes::{busy, undecided};
@@ -221,12 +222,20 @@ impl From<Finding> for LineError {
 ///
 /// A card file as `airwrite cards import` reads it: a header, then one card a line. It is checked as a whole first; where
 /// anything is wrong nothing is imported, and `errors` names line and column. Importing the same file again changes
-/// nothing. A file holds at most 4 MiB and cards of the caller only.
+/// nothing. A file holds at most 4 MiB and cards of the caller only. Files with enciphered columns are imported by the
+/// command only.
 #[utoipa::path(
     post,
     path = "/v1/cards/import",
     operation_id = "import_cards",
     tag = "cards",
+    params(
+        ("profile" = Option<String>, Query, description = "Profile of the cards whose line names none."),
+        ("algorithm" = Option<String>, Query, description = "Algorithm of the keys whose line names none: `aes`, `3des2`, `3des3` or `des`."),
+        ("preset" = Option<String>, Query, description = "`yes`: cards left the factory with their IMSI and MSISDN where \
+            the line does not say [no]."),
+        ("ignore" = Option<String>, Query, description = "Columns that are not read, with commas between."),
+    ),
     request_body(content = String, content_type = "text/csv", description = "The card file.",
         example = "EID,ICCID,IMSI,MSISDN,PRESET,PROFILE,KVN,ALG,KIC1,KID1\n\
             89034011560010000000000000000121,,001010123456789,447797704848,yes,airwrite-applet,1,aes,\
@@ -240,16 +249,27 @@ impl From<Finding> for LineError {
 async fn import_cards(
     State(state): State<ApiState>,
     caller: Caller<WritesCards>,
-    _: NoParameters,
+    mut parameters: Parameters,
     CsvBody(octets): CsvBody,
 ) -> Result<Json<Imported>, Problem> {
     let gateway = state.gateway();
-    let terms = ImportTerms {
-        profiles: &gateway.config().profiles,
-        owner: &caller.owner,
-        eid_checksum: gateway.config().eid_checksum,
-    };
-    let CardFile { rows, warnings } = read_cards(octets.as_slice(), &terms).map_err(file_problem)?;
+    let config = gateway.config();
+    let terms = ImportTerms::new(&config.profiles, &caller.owner, config.eid_checksum);
+    let profile = parameters.take("profile", |name| terms.named(name))?;
+    let algorithm = parameters.take("algorithm", |name| {
+        name.parse::<Algorithm>().map_err(|_| "aes, 3des2, 3des3 or des".to_owned())
+    })?;
+    let preset = parameters.take("preset", |text| match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no".to_owned()),
+    })?;
+    let ignored = parameters.take("ignore", |columns| Ok(columns.split(',').map(str::to_owned).collect()))?;
+    parameters.end()?;
+    let ignored: Vec<String> = ignored.unwrap_or_default();
+    let preset = preset.unwrap_or_default();
+    let terms = ImportTerms { profile, algorithm, preset, ignored: &ignored, ..terms };
+    let CardFile { rows, warnings, .. } = read_cards(octets.as_slice(), &terms).map_err(file_problem)?;
     let foreign = rows.iter().filter(|row| row.owner != caller.owner);
     let foreign: Vec<LineError> =
         foreign.take(ERRORS_SHOWN).map(|row| foreign_row(row.line, &caller.owner)).collect();
