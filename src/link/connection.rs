@@ -210,8 +210,9 @@ impl<'a> Connection<'a> {
         match pin!(transport.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(1..)) => {
-                self.session.receive(now.into_std(), &mut self.input);
-                self.handle_events(now);
+                while self.session.receive_one(now.into_std(), &mut self.input) {
+                    self.handle_events(now);
+                }
             }
             Poll::Ready(ended) => self.lose(now, ended.map(|_| ())),
         }
@@ -374,8 +375,8 @@ impl<'a> Connection<'a> {
                     tell_odd!(self, %link, %command, "request not served");
                     self.session.reject(now.into_std(), unanswered, status);
                 }
-                Event::Ended { token: Token::Submit(pending), end, took, .. } => {
-                    pending.note_congestion(binds, &end);
+                Event::Ended { token: Token::Submit(pending), ref end, took, .. } => {
+                    pending.note_congestion(binds, end);
                     pending.end(binds, now, SubmitOutcome::counted(end, took, metrics));
                 }
                 Event::Ended { token: Token::Request(pending), end, .. } => {

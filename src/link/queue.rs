@@ -29,6 +29,7 @@ impl Queue {
     }
 
     /// Appends `command`, which comes back where the queue is closed or full.
+    #[expect(clippy::result_large_err, reason = "it comes back where there is no connection any more")]
     pub(super) fn put(&self, command: Command) -> Result<(), Command> {
         let mut inner = self.inner();
         if inner.closed || inner.commands.len() >= self.max {
