@@ -63,11 +63,11 @@ impl Gateway {
     /// Asks the links of the number's route in turn: it is not kept which of them took the message.
     async fn cancel_submission(&self, owner: &Owner, cancellation: &Cancellation) -> Cancelled {
         let Cancellation { to, message_id } = cancellation;
-        let Ok(message_id) = message_id.parse() else { return Cancelled::NotSent };
+        let Ok(message_id) = message_id.parse::<MessageId>() else { return Cancelled::NotSent };
         let mut outcome = Cancelled::NotSent;
         let links = self.0.routes.links_of(owner, to).filter_map(|name| self.0.links.get(name));
         for link in links.filter(|link| *link.sending().borrow()) {
-            outcome = match self.cancel_over(link, to.as_str(), message_id).await {
+            outcome = match self.cancel_over(link, to.as_str(), message_id.clone()).await {
                 Cancelled::NotSent => outcome,
                 asked => asked,
             };

@@ -145,9 +145,11 @@ impl Gateway {
             _ => return Ok(()),
         };
         let Some(to) = self.number(link, &sm.source) else { return Ok(()) };
-        let message_id = receipt.message_id;
-        let message_id =
-            self.0.links.get(link).map_or(message_id, |link| link.dialect().receipt_id(message_id));
+        let message_id = receipt.message_id.clone();
+        let message_id = match self.0.links.get(link) {
+            Some(link) => link.dialect().receipt_id(message_id),
+            None => message_id,
+        };
         let message_id = message_id.to_str_lossy().into_owned();
         for Candidate { card, .. } in self.candidates(to).await? {
             let event = Event::Receipt { message_id: message_id.clone(), to, delivered, fcs: fcs(receipt) };

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::handle::Command;
+use super::queue::Queue;
 use super::{BindsUp, LinkState};
 use crate::smpp::pacer::Pacer;
 use crate::smpp::{BindMode, CommandStatus, CongestionState};
@@ -32,13 +33,15 @@ struct Inner {
     /// Where the search for the next free place begins.
     next: usize,
     pacer: Pacer,
+    /// Before any request.
+    began: Instant,
 }
 
 /// The way into one bind.
 #[derive(Debug)]
 struct Outlet {
-    /// Takes what is to be sent, on a bind that sends.
-    commands: Option<mpsc::Sender<Command>>,
+    /// Takes what is to be sent.
+    queue: Queue,
     /// Which connection the bind is on: counted up, under the lock, with each that is bound or lost.
     connection: AtomicU64,
 }
@@ -54,48 +57,49 @@ struct Bind {
 /// A place in the window of one bind's connection; given back when dropped, unless the connection has gone.
 #[derive(Debug)]
 pub(super) struct Place {
-    binds: Arc<Binds>,
+    /// None once it is with a request.
+    binds: Option<Arc<Binds>>,
+    seat: Seat,
+}
+
+/// Which place a request has. Whoever holds it sees to it that the place is given back once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
     bind: usize,
     connection: u64,
-    /// When its turn came.
-    turn: Instant,
-    given_back: bool,
+    /// When its turn came, if there was a pace to keep then.
+    turn: Option<Instant>,
 }
 
 impl Binds {
-    /// `binds` with where those that send take their commands. At most `window` requests wait on each, and at most
-    /// `rate_max` leave in a second over all of them; 0: no limit.
-    pub(super) fn new(
-        binds: impl Iterator<Item = (BindMode, Option<mpsc::Sender<Command>>)>,
-        window: u16,
-        rate_max: u32,
-    ) -> Self {
+    /// Binds of these kinds. At most `window` requests wait on each, and at most `rate_max` leave in a second over all
+    /// of them; 0: no limit.
+    pub(super) fn new(modes: &[BindMode], window: u16, rate_max: u32) -> Self {
         let state = LinkState::Connecting;
-        let (outlets, binds) = binds
-            .map(|(mode, commands)| {
-                (Outlet { commands, connection: AtomicU64::new(0) }, Bind { mode, state, free: 0 })
-            })
-            .unzip();
-        let pacer = Pacer::new(rate_max, Instant::now().into_std());
+        let outlet = || Outlet { queue: Queue::new(window.into()), connection: AtomicU64::new(0) };
+        let (outlets, binds) =
+            modes.iter().map(|mode| (outlet(), Bind { mode: *mode, state, free: 0 })).unzip();
+        let began = Instant::now();
+        let pacer = Pacer::new(rate_max, began.into_std());
         Self {
             window: window.into(),
             outlets,
             permits: Semaphore::new(0),
             line: tokio::sync::Mutex::new(()),
-            inner: Mutex::new(Inner { binds, next: 0, pacer }),
+            inner: Mutex::new(Inner { binds, next: 0, pacer, began }),
             sending: watch::Sender::new(false),
             state: watch::Sender::new(state),
         }
     }
 
-    /// A place that is free `now`, where there is no pace to keep.
-    pub(super) fn place_at_once(self: &Arc<Self>, now: Instant) -> Option<Place> {
+    /// A place that is free now, where there is no pace to keep.
+    pub(super) fn place_at_once(self: &Arc<Self>) -> Option<Place> {
         let mut inner = self.inner();
         if inner.pacer.rate().is_some() {
             return None;
         }
         self.permits.try_acquire().ok()?.forget();
-        self.take(&mut inner, now)
+        self.take(&mut inner)
     }
 
     /// The next place, once its turn has come: the binds take turns. `None` where the link is closed.
@@ -105,7 +109,7 @@ impl Binds {
             let taken = {
                 let mut inner = self.inner();
                 let paced = inner.pacer.rate().is_some();
-                self.take(&mut inner, Instant::now()).map(|place| (place, paced))
+                self.take(&mut inner).map(|place| (place, paced))
             };
             let Some((mut place, paced)) = taken else { continue };
             if !paced || place.turn().await {
@@ -115,14 +119,60 @@ impl Binds {
     }
 
     /// A free place of the bind whose turn it is.
-    fn take(self: &Arc<Self>, inner: &mut Inner, now: Instant) -> Option<Place> {
+    fn take(self: &Arc<Self>, inner: &mut Inner) -> Option<Place> {
         let count = inner.binds.len();
         let mut order = (inner.next..count).chain(0..inner.next);
         let bind = order.find(|index| inner.binds.get(*index).is_some_and(|bind| bind.free > 0))?;
         inner.next = (bind + 1) % count;
         inner.binds.get_mut(bind)?.free -= 1;
-        let connection = self.connection(bind);
-        Some(Place { binds: Arc::clone(self), bind, connection, turn: now, given_back: false })
+        let seat = Seat { bind, connection: self.connection(bind), turn: None };
+        Some(Place { binds: Some(Arc::clone(self)), seat })
+    }
+
+    /// What is to be sent over a bind, one of those there are.
+    pub(super) fn queue(&self, bind: usize) -> &Queue {
+        &self.outlets[bind].queue
+    }
+
+    /// Whether the connection that a place belongs to is still there.
+    pub(super) fn lasts(&self, seat: Seat) -> bool {
+        self.connection(seat.bind) == seat.connection
+    }
+
+    /// A request has ended, `now`; the pace follows what the SMSC answered, if it did. Its place is given back, unless it
+    /// is to be kept and its connection is still there.
+    pub(super) fn ended(
+        self: &Arc<Self>,
+        seat: Seat,
+        now: Instant,
+        status: Option<CommandStatus>,
+        keep: bool,
+    ) -> Option<Place> {
+        let mut inner = self.inner();
+        if let Some(status) = status {
+            let sent = inner.sent(seat);
+            inner.pacer.answered(now.into_std(), sent, status);
+        }
+        if keep && self.lasts(seat) {
+            return Some(Place { binds: Some(Arc::clone(self)), seat });
+        }
+        self.give_back(&mut inner, seat);
+        None
+    }
+
+    fn give_back(&self, inner: &mut Inner, seat: Seat) {
+        if let Some(bind) = inner.binds.get_mut(seat.bind).filter(|_| self.lasts(seat)) {
+            debug_assert!(bind.free < self.window, "a place comes back once");
+            bind.free += 1;
+            self.permits.add_permits(1);
+        }
+    }
+
+    /// The pace follows the congestion_state that the SMSC reports.
+    pub(super) fn congestion(&self, seat: Seat, state: CongestionState) {
+        let mut inner = self.inner();
+        let sent = inner.sent(seat);
+        inner.pacer.congestion(Instant::now().into_std(), sent, state);
     }
 
     /// Which connection a bind is on.
@@ -209,18 +259,19 @@ impl Place {
     /// Waits until the pace lets a request leave; false where the connection has gone meanwhile. Without a pace to keep
     /// nobody waits for another; else first come, first served.
     pub(super) async fn turn(&mut self) -> bool {
+        let Self { binds: Some(binds), seat } = self else { return false };
         let mut first_in_line = None;
         loop {
             let wait = {
-                if !self.lasts() {
+                if !binds.lasts(*seat) {
                     return false;
                 }
-                let mut inner = self.binds.inner();
+                let mut inner = binds.inner();
                 let now = Instant::now();
                 match inner.pacer.wait(now.into_std()) {
                     None if first_in_line.is_some() || inner.pacer.rate().is_none() => {
                         inner.pacer.sent(now.into_std());
-                        self.turn = now;
+                        seat.turn = Some(now);
                         return true;
                     }
                     wait => wait,
@@ -228,63 +279,39 @@ impl Place {
             };
             match wait {
                 Some(until) if first_in_line.is_some() => sleep_until(until.into()).await,
-                _ => first_in_line = Some(self.binds.line.lock().await),
+                _ => first_in_line = Some(binds.line.lock().await),
             }
         }
     }
 
-    /// Whether the connection that it belongs to is still there.
-    pub(super) fn lasts(&self) -> bool {
-        self.binds.connection(self.bind) == self.connection
+    /// Whether a request may leave now: there is no pace to keep.
+    pub(super) fn turn_at_once(&mut self) -> bool {
+        self.seat.turn = None;
+        self.binds.as_ref().is_some_and(|binds| binds.rate().is_none())
     }
 
-    /// When its turn came.
-    pub(super) const fn came(&self) -> Instant {
-        self.turn
-    }
-
-    /// The way to the bind that it is in; `None` where its connection has gone.
-    pub(super) fn commands(&self) -> Option<mpsc::Sender<Command>> {
-        let outlet = self.binds.outlets.get(self.bind).filter(|_| self.lasts())?;
-        outlet.commands.clone()
-    }
-
-    /// Its request has ended, `now`; the pace follows what the SMSC answered, if it did. The place is given back, unless it
-    /// is to be kept and its connection is still there.
-    pub(super) fn ended(mut self, now: Instant, status: Option<CommandStatus>, keep: bool) -> Option<Self> {
-        let mut inner = self.binds.inner();
-        if let Some(status) = status {
-            inner.pacer.answered(now.into_std(), self.turn.into_std(), status);
-        }
-        if keep && self.lasts() {
-            drop(inner);
-            return Some(self);
-        }
-        self.give_back(&mut inner);
-        drop(inner);
-        self.given_back = true;
-        None
-    }
-
-    fn give_back(&self, inner: &mut Inner) {
-        if let Some(bind) = inner.binds.get_mut(self.bind).filter(|_| self.lasts()) {
-            debug_assert!(bind.free < self.binds.window, "a place comes back once");
-            bind.free += 1;
-            self.binds.permits.add_permits(1);
+    /// Hands the command that `command` makes of its place to the task of its bind; one whose connection has gone is
+    /// declined.
+    pub(super) fn hand_over(mut self, command: impl FnOnce(Seat) -> Command) {
+        let Some(binds) = self.binds.take() else { return };
+        let queue = binds.queue(self.seat.bind);
+        if let Err(declined) = queue.put(command(self.seat)) {
+            declined.decline(&binds);
         }
     }
+}
 
-    /// The pace follows the congestion_state that the SMSC reports.
-    pub(super) fn congestion(&self, state: CongestionState) {
-        let (now, sent) = (Instant::now().into_std(), self.turn.into_std());
-        self.binds.inner().pacer.congestion(now, sent, state);
+impl Inner {
+    /// When a request left, for the pace: what left without one says nothing about a rate, like what left before.
+    fn sent(&self, seat: Seat) -> std::time::Instant {
+        seat.turn.unwrap_or(self.began).into_std()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.given_back {
-            self.give_back(&mut self.binds.inner());
+        if let Some(binds) = &self.binds {
+            binds.give_back(&mut binds.inner(), self.seat);
         }
     }
 }
@@ -295,9 +322,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_a_change_of_what_sends_is_told() {
-        let (commands, _queue) = mpsc::channel(1);
-        let modes = [(BindMode::Transceiver, Some(commands)), (BindMode::Receiver, None)];
-        let binds = Binds::new(modes.into_iter(), 1, 0);
+        let binds = Binds::new(&[BindMode::Transceiver, BindMode::Receiver], 1, 0);
         let mut sending = binds.sending();
         binds.set(0, LinkState::Bound);
         assert!(sending.has_changed().unwrap() && *sending.borrow_and_update());

@@ -13,9 +13,10 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::answer::Answered;
+use super::binds::Binds;
 use super::handle::{Command, Pending, PendingRequest};
 use super::metrics::count;
-use super::task::{BindTask, decline};
+use super::task::BindTask;
 use super::{Answer, Delivery, LinkState, RequestOutcome, SubmitOutcome, Transport};
 use crate::smpp::{
     Body, CloseReason, CommandId, CommandStatus, End, Event, MessageId, Pdu, Role, Session, SessionConfig,
@@ -70,11 +71,11 @@ enum Token {
 
 impl Token {
     /// The request was not sent.
-    fn decline(self, now: Instant) {
+    fn decline(self, binds: &Arc<Binds>, now: Instant) {
         match self {
             Self::Bind => {}
-            Self::Submit(pending) => pending.end(now, SubmitOutcome::NotSent),
-            Self::Request(pending) => pending.end(now, RequestOutcome::NotSent),
+            Self::Submit(pending) => pending.end(binds, now, SubmitOutcome::NotSent),
+            Self::Request(pending) => pending.end(binds, now, RequestOutcome::NotSent),
         }
     }
 }
@@ -87,7 +88,7 @@ pub(super) struct Connection<'a> {
     input: BytesMut,
     /// Whether the transport may hold back octets it took.
     unflushed: bool,
-    /// Taken from the task's queue, which keeps its memory.
+    /// Taken from the task's queue; the two lists exchange places and keep their memory.
     commands: Vec<Command>,
     answers: mpsc::Receiver<Answered>,
     answer: mpsc::Sender<Answered>,
@@ -148,7 +149,7 @@ impl<'a> Connection<'a> {
         };
         tokio::select! {
             biased;
-            never = decline(&mut self.task.commands) => match never {},
+            never = self.task.decline() => match never {},
             // Nothing depends on whether it arrives.
             _ = timeout(FAREWELL, farewell) => {}
         }
@@ -209,8 +210,9 @@ impl<'a> Connection<'a> {
         match pin!(transport.read_buf(&mut self.input)).poll(cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(1..)) => {
-                self.session.receive(now.into_std(), &mut self.input);
-                self.handle_events(now);
+                while self.session.receive_one(now.into_std(), &mut self.input) {
+                    self.handle_events(now);
+                }
             }
             Poll::Ready(ended) => self.lose(now, ended.map(|_| ())),
         }
@@ -226,17 +228,13 @@ impl<'a> Connection<'a> {
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some(queue) = &mut self.task.commands else { return false };
-        let mut commands = std::mem::take(&mut self.commands);
-        let window = usize::from(self.task.shared.config.window);
-        let some = queue.poll_recv_many(cx, &mut commands, window);
-        if some == Poll::Ready(0) {
-            // No handle is left.
-            self.task.commands = None;
+        if self.task.queue().poll_take(cx, &mut self.commands).is_pending() {
+            return false;
         }
+        let mut commands = std::mem::take(&mut self.commands);
         commands.drain(..).for_each(|command| self.request(now, command));
         self.commands = commands;
-        some.is_ready()
+        true
     }
 
     /// Whether it lets reading go on.
@@ -302,8 +300,9 @@ impl<'a> Connection<'a> {
 
     fn request(&mut self, now: Instant, command: Command) {
         // It may have been on its way while one connection went and the next one came.
-        if !command.lasts() {
-            return command.decline();
+        let binds = &self.task.shared.binds;
+        if !binds.lasts(command.seat()) {
+            return command.decline(binds);
         }
         let sent_at = now.into_std();
         let sent = match command {
@@ -314,7 +313,7 @@ impl<'a> Connection<'a> {
             Command::Request(body, pending) => self.session.send(sent_at, &body, Token::Request(pending)),
         };
         if let Err((_, token)) = sent {
-            token.decline(now);
+            token.decline(binds, now);
         }
     }
 
@@ -359,7 +358,7 @@ impl<'a> Connection<'a> {
     fn handle_events(&mut self, now: Instant) {
         while let Some(event) = self.session.next_event() {
             let shared = &self.task.shared;
-            let (link, metrics) = (&shared.name, &shared.metrics);
+            let (link, binds, metrics) = (&shared.name, &shared.binds, &shared.metrics);
             match event {
                 Event::Sm(unanswered, sm) => self.deliver(now, unanswered, sm),
                 Event::Request(unanswered, Body::DataSm(data)) => match Sm::try_from(data) {
@@ -376,12 +375,12 @@ impl<'a> Connection<'a> {
                     tell_odd!(self, %link, %command, "request not served");
                     self.session.reject(now.into_std(), unanswered, status);
                 }
-                Event::Ended { token: Token::Submit(pending), end, took, .. } => {
-                    pending.note_congestion(&end);
-                    pending.end(now, SubmitOutcome::counted(end, took, metrics));
+                Event::Ended { token: Token::Submit(pending), ref end, took, .. } => {
+                    pending.note_congestion(binds, end);
+                    pending.end(binds, now, SubmitOutcome::counted(end, took, metrics));
                 }
                 Event::Ended { token: Token::Request(pending), end, .. } => {
-                    pending.end(now, RequestOutcome::counted(end, metrics));
+                    pending.end(binds, now, RequestOutcome::counted(end, metrics));
                 }
                 Event::Ended { token: Token::Bind, end, .. } => self.handle_bind_end(now, &end),
                 Event::Late(pdu) => {

@@ -1,12 +1,13 @@
 //! The handle of a link.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::binds::{Binds, Place};
+use super::binds::{Binds, Place, Seat};
 use super::metrics::Metrics;
 use super::task::BindTask;
 use super::{
@@ -41,9 +42,7 @@ pub fn start(
         BindKind::TxRx => &[BindMode::Transmitter, BindMode::Receiver],
     };
     let modes = modes.repeat(config.binds.into());
-    let (commands, queues): (Vec<_>, Vec<_>) =
-        modes.iter().map(|mode| mode.submits().then(|| mpsc::channel(config.window.into())).unzip()).unzip();
-    let binds = Binds::new(modes.iter().copied().zip(commands), config.window, config.rate_max);
+    let binds = Binds::new(&modes, config.window, config.rate_max);
     let shared = Arc::new(Shared {
         name: config.name.as_str().into(),
         binds: Arc::new(binds),
@@ -54,12 +53,11 @@ pub fn start(
         config,
         dialect,
     });
-    for (index, (mode, commands)) in modes.into_iter().zip(queues).enumerate() {
+    for (index, mode) in modes.into_iter().enumerate() {
         let task = BindTask {
             shared: Arc::clone(&shared),
             mode,
             index,
-            commands,
             inbound: inbound.clone(),
             connector: Arc::clone(&connector),
             rng: Arc::clone(&rng),
@@ -119,14 +117,17 @@ impl Link {
     /// # Errors
     /// The link is closed or closing.
     pub async fn slot(&self) -> Result<Slot, LinkClosed> {
-        let asked = Instant::now();
         let Shared { binds, shutdown, metrics, .. } = &*self.shared;
-        let place = match binds.place_at_once(asked) {
-            Some(place) if !shutdown.is_cancelled() => place,
+        let (place, waited) = match binds.place_at_once() {
+            Some(place) if !shutdown.is_cancelled() => (place, Duration::ZERO),
             Some(_) => return Err(LinkClosed),
-            None => shutdown.run_until_cancelled(binds.place()).await.flatten().ok_or(LinkClosed)?,
+            None => {
+                let asked = Instant::now();
+                let place = shutdown.run_until_cancelled(binds.place()).await.flatten().ok_or(LinkClosed)?;
+                (place, asked.elapsed())
+            }
         };
-        metrics.slot_wait.record(place.came() - asked);
+        metrics.slot_wait.record(waited);
         Ok(Slot { place, turn: true })
     }
 
@@ -196,45 +197,66 @@ impl Link {
 }
 
 impl Slot {
-    /// Sends `sm` as submit_sm and waits for its end. Dropping the future does not take the message back.
-    pub async fn submit(self, sm: Sm) -> SubmitOutcome {
-        self.send(sm, false).await.0
+    /// Sends `sm` as submit_sm, at once; the future is its end. Dropping that does not take the message back.
+    pub fn submit(self, sm: Sm) -> impl Future<Output = SubmitOutcome> + Send {
+        let end = self.send(sm, false);
+        async move { end.await.0 }
     }
 
     /// The same for a part of a message that has more of them: the slot comes back, so that the next part goes over the
-    /// same connection. It does not where the connection has gone.
-    pub async fn submit_part(self, sm: Sm) -> (SubmitOutcome, Option<Self>) {
-        let (outcome, place) = self.send(sm, true).await;
-        (outcome, place.map(|place| Self { place, turn: false }))
+    /// same connection. It does not where the connection has gone. Where the link keeps a pace, the next part is sent
+    /// when its turn has come, while its future is polled.
+    pub fn submit_part(self, sm: Sm) -> impl Future<Output = (SubmitOutcome, Option<Self>)> + Send {
+        let end = self.send(sm, true);
+        async move {
+            let (outcome, place) = end.await;
+            (outcome, place.map(|place| Self { place, turn: false }))
+        }
     }
 
     /// Sends `body` as a request of another kind (cancel_sm, query_sm, ...) and waits for its end. Dropping the future
     /// does not take the request back.
     pub async fn request(mut self, body: Body) -> RequestOutcome {
-        if !self.has_turn().await {
+        if !self.turn && !self.place.turn().await {
             return RequestOutcome::NotSent;
         }
         let (done, end) = oneshot::channel();
-        let Some(commands) = self.place.commands() else { return RequestOutcome::NotSent };
-        Command::Request(Box::new(body), PendingRequest { done, place: self.place }).hand_over(&commands);
+        self.place.hand_over(|seat| Command::Request(Box::new(body), PendingRequest { done, seat }));
         end.await.unwrap_or(RequestOutcome::Unknown(UnknownReason::ConnectionLost))
     }
 
-    async fn send(mut self, sm: Sm, keep: bool) -> (SubmitOutcome, Option<Place>) {
-        if !self.has_turn().await {
-            return (SubmitOutcome::NotSent, None);
+    /// Hands `sm` over before anybody polls, where its turn has come: what is polled is then small, and no future carries
+    /// the message from caller to caller.
+    fn send(mut self, sm: Sm, keep: bool) -> impl Future<Output = (SubmitOutcome, Option<Place>)> + Send {
+        let sent = match self.turn || self.place.turn_at_once() {
+            true => Ok(submit(self.place, sm, keep)),
+            false => Err(Box::pin(async move {
+                let turn = self.place.turn().await;
+                turn.then(|| submit(self.place, sm, keep))
+            })),
+        };
+        async move {
+            let end = match sent {
+                Ok(end) => end,
+                Err(in_turn) => match in_turn.await {
+                    Some(end) => end,
+                    None => return (SubmitOutcome::NotSent, None),
+                },
+            };
+            // A task that is gone cannot say how far it got.
+            end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
         }
-        let (done, end) = oneshot::channel();
-        let Some(commands) = self.place.commands() else { return (SubmitOutcome::NotSent, None) };
-        Command::Submit(sm, Pending { done, place: self.place, keep }).hand_over(&commands);
-        // A task that is gone cannot say how far it got.
-        end.await.unwrap_or((SubmitOutcome::Unknown(UnknownReason::ConnectionLost), None))
     }
+}
 
-    /// Waits for its turn, where it has not come yet; false where the connection has gone.
-    async fn has_turn(&mut self) -> bool {
-        self.turn || self.place.turn().await
-    }
+/// The end of a submit_sm, and the place where it is kept.
+type SubmitEnd = (SubmitOutcome, Option<Place>);
+
+/// Hands `sm` over; its end comes back.
+fn submit(place: Place, sm: Sm, keep: bool) -> oneshot::Receiver<SubmitEnd> {
+    let (done, end) = oneshot::channel();
+    place.hand_over(|seat| Command::Submit(sm, Pending { done, seat, keep }));
+    end
 }
 
 /// A request on its way to the task.
@@ -246,28 +268,19 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Hands it to the task of a bind: its queue takes as many as there are places, and a bind that is gone takes none.
-    fn hand_over(self, commands: &mpsc::Sender<Self>) {
-        if let Err(declined) = commands.try_send(self) {
-            declined.into_inner().decline();
-        }
-    }
-
-    /// Whether the connection that its place belongs to is still there.
-    pub(super) fn lasts(&self) -> bool {
+    /// The place it came with.
+    pub(super) const fn seat(&self) -> Seat {
         match self {
-            Self::Submit(_, Pending { place, .. }) | Self::Request(_, PendingRequest { place, .. }) => {
-                place.lasts()
-            }
+            Self::Submit(_, Pending { seat, .. }) | Self::Request(_, PendingRequest { seat, .. }) => *seat,
         }
     }
 
     /// Ends it unsent.
-    pub(super) fn decline(self) {
+    pub(super) fn decline(self, binds: &Arc<Binds>) {
         let now = Instant::now();
         match self {
-            Self::Submit(_, pending) => pending.end(now, SubmitOutcome::NotSent),
-            Self::Request(_, pending) => pending.end(now, RequestOutcome::NotSent),
+            Self::Submit(_, pending) => pending.end(binds, now, SubmitOutcome::NotSent),
+            Self::Request(_, pending) => pending.end(binds, now, RequestOutcome::NotSent),
         }
     }
 }
@@ -275,30 +288,30 @@ impl Command {
 /// Somebody waits for the end of a submit_sm.
 #[derive(Debug)]
 pub(super) struct Pending {
-    done: oneshot::Sender<(SubmitOutcome, Option<Place>)>,
-    place: Place,
+    done: oneshot::Sender<SubmitEnd>,
+    seat: Seat,
     /// Whether whoever waits wants the place back.
     keep: bool,
 }
 
 impl Pending {
     /// Tells the link's pace what congestion_state the response reports.
-    pub(super) fn note_congestion(&self, end: &End) {
+    pub(super) fn note_congestion(&self, binds: &Binds, end: &End) {
         if let End::Answered(Pdu { body: Body::SubmitSmResp(resp), .. }) = end
             && let Some(state) = resp.tlvs.congestion_state()
         {
-            self.place.congestion(state);
+            binds.congestion(self.seat, state);
         }
     }
 
     /// Tells the end, to the link's pace as well, and gives the place back.
-    pub(super) fn end(self, now: Instant, outcome: SubmitOutcome) {
-        let Self { done, place, keep } = self;
+    pub(super) fn end(self, binds: &Arc<Binds>, now: Instant, outcome: SubmitOutcome) {
+        let Self { done, seat, keep } = self;
         let status = match outcome {
             SubmitOutcome::Answered { status, .. } => Some(status),
             SubmitOutcome::Unknown(_) | SubmitOutcome::NotSent => None,
         };
-        let kept = place.ended(now, status, keep);
+        let kept = binds.ended(seat, now, status, keep);
         // Nobody may wait any more.
         let _ = done.send((outcome, kept));
     }
@@ -308,18 +321,18 @@ impl Pending {
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     done: oneshot::Sender<RequestOutcome>,
-    place: Place,
+    seat: Seat,
 }
 
 impl PendingRequest {
     /// Tells the end, to the link's pace as well, and gives the place back.
-    pub(super) fn end(self, now: Instant, outcome: RequestOutcome) {
-        let Self { done, place } = self;
+    pub(super) fn end(self, binds: &Arc<Binds>, now: Instant, outcome: RequestOutcome) {
+        let Self { done, seat } = self;
         let status = match &outcome {
             RequestOutcome::Answered(pdu) => Some(pdu.status),
             RequestOutcome::Unknown(_) | RequestOutcome::NotSent => None,
         };
-        place.ended(now, status, false);
+        binds.ended(seat, now, status, false);
         // Nobody may wait any more.
         let _ = done.send(outcome);
     }

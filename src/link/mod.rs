@@ -19,6 +19,7 @@ mod metrics;
 mod numbers;
 mod outcome;
 mod pem;
+mod queue;
 mod receipt_id;
 mod task;
 mod tls;

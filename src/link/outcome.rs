@@ -7,7 +7,7 @@ use super::metrics::count;
 use crate::smpp::{Body, CommandStatus, End, MessageId, Pdu};
 
 /// The one end of a submit_sm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubmitOutcome {
     /// The SMSC answered; with an error status it did not take the message.
     Answered {
@@ -44,7 +44,7 @@ pub enum UnknownReason {
 
 impl SubmitOutcome {
     /// The outcome of a submit_sm that ended so.
-    pub(super) fn counted(end: End, took: Duration, metrics: &Metrics) -> Self {
+    pub(super) fn counted(end: &End, took: Duration, metrics: &Metrics) -> Self {
         let Pdu { status, body, .. } = match end {
             End::Answered(pdu) => pdu,
             End::TimedOut => {
@@ -57,16 +57,16 @@ impl SubmitOutcome {
             }
         };
         metrics.response.record(took);
-        count(match status {
+        count(match *status {
             CommandStatus::ESME_ROK => &metrics.accepted,
             CommandStatus::ESME_RTHROTTLED | CommandStatus::ESME_RMSGQFUL => &metrics.throttled,
             _ => &metrics.rejected,
         });
         let message_id = match body {
-            Body::SubmitSmResp(resp) => resp.message_id,
+            Body::SubmitSmResp(resp) => resp.message_id.clone(),
             _ => MessageId::EMPTY,
         };
-        Self::Answered { status, message_id }
+        Self::Answered { status: *status, message_id }
     }
 }
 

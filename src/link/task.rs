@@ -1,6 +1,7 @@
 //! The task of one bind: connect, serve, wait, again.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::backoff::Backoff;
 use super::connection::{Connection, Over};
 use super::handle::{Command, Shared};
 use super::metrics::count;
+use super::queue::Queue;
 use super::{Connector, Delivery, LinkState};
 use crate::smpp::BindMode;
 use crate::world::Rng;
@@ -21,8 +23,6 @@ pub(super) struct BindTask {
     pub(super) mode: BindMode,
     /// Which bind of the link this is.
     pub(super) index: usize,
-    /// What is to be sent, where this bind sends.
-    pub(super) commands: Option<mpsc::Receiver<Command>>,
     pub(super) inbound: mpsc::Sender<Delivery>,
     pub(super) connector: Arc<dyn Connector>,
     pub(super) rng: Arc<dyn Rng>,
@@ -82,13 +82,31 @@ impl BindTask {
     }
 
     /// Waits for `done`, meanwhile declining what is to be sent; `None` where the link closes first.
-    async fn until<T>(&mut self, done: impl Future<Output = T>) -> Option<T> {
+    async fn until<T>(&self, done: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => None,
-            never = decline(&mut self.commands) => match never {},
+            never = self.decline() => match never {},
             value = done => Some(value),
         }
+    }
+
+    /// A slot may outlive the connection it was given for: what it brings then is not sent.
+    pub(super) async fn decline(&self) -> Infallible {
+        let mut commands = Vec::new();
+        loop {
+            poll_fn(|cx| self.queue().poll_take(cx, &mut commands)).await;
+            self.decline_all(&mut commands);
+        }
+    }
+
+    fn decline_all(&self, commands: &mut Vec<Command>) {
+        commands.drain(..).for_each(|command| command.decline(&self.shared.binds));
+    }
+
+    /// What is to be sent over this bind.
+    pub(super) fn queue(&self) -> &Queue {
+        self.shared.binds.queue(self.index)
     }
 
     pub(super) fn set_state(&self, state: LinkState) {
@@ -100,16 +118,6 @@ impl BindTask {
 impl Drop for BindTask {
     fn drop(&mut self) {
         self.set_state(LinkState::Closed);
+        self.decline_all(&mut self.queue().close());
     }
-}
-
-/// A slot may outlive the connection it was given for: what it brings then is not sent.
-pub(super) async fn decline(commands: &mut Option<mpsc::Receiver<Command>>) -> Infallible {
-    while let Some(queue) = commands {
-        match queue.recv().await {
-            Some(command) => command.decline(),
-            None => *commands = None,
-        }
-    }
-    std::future::pending().await
 }

@@ -137,7 +137,11 @@ mod tests {
         };
         let bind = |password| {
             let password = Password::new(password).unwrap();
-            encoded(Body::Bind(Bind::new(BindMode::Transceiver, "secret".parse().unwrap(), password)))
+            encoded(Body::Bind(Box::new(Bind::new(
+                BindMode::Transceiver,
+                "secret".parse().unwrap(),
+                password,
+            ))))
         };
         let raw = |command: CommandId, body: &[u8]| {
             let length = 16 + u32::try_from(body.len()).unwrap();

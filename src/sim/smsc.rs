@@ -257,7 +257,7 @@ impl Smsc {
             Body::QuerySm(query) => {
                 let addressed = |mt: &Mt| mt.source == query.source;
                 self.find(from, &query.message_id, addressed, CommandStatus::ESME_RQUERYFAIL)?;
-                let (message_id, message_state) = (query.message_id, MessageState::ENROUTE);
+                let (message_id, message_state) = (query.message_id.clone(), MessageState::ENROUTE);
                 Ok(Body::QuerySmResp(QuerySmResp { message_id, message_state, ..QuerySmResp::default() }))
             }
             _ => Err(CommandStatus::ESME_RINVCMDID),

@@ -25,7 +25,7 @@ impl QuerySm {
     pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets);
         Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             source: Address::read(&mut reader, AddressFields::SOURCE)?,
             tlvs: Tlvs::read(reader, octets)?,
         })
@@ -60,7 +60,7 @@ impl QuerySmResp {
             return Ok(Self::default());
         }
         Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             final_date: reader.c_octet_string(Field::FinalDate)?,
             message_state: MessageState(reader.octet(Field::MessageState)?),
             error_code: reader.octet(Field::ErrorCode)?,
@@ -100,7 +100,7 @@ impl CancelSm {
         let mut reader = Reader::new(octets);
         Ok(Self {
             service_type: reader.c_octet_string(Field::ServiceType)?,
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             source: Address::read(&mut reader, AddressFields::SOURCE)?,
             destination: Address::read(&mut reader, AddressFields::DESTINATION)?,
             tlvs: Tlvs::read(reader, octets)?,
@@ -141,7 +141,7 @@ impl ReplaceSm {
     pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets);
         Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             source: Address::read(&mut reader, AddressFields::SOURCE)?,
             schedule_delivery_time: reader.c_octet_string(Field::ScheduleDeliveryTime)?,
             validity_period: reader.c_octet_string(Field::ValidityPeriod)?,

@@ -40,7 +40,7 @@ impl BroadcastSm {
         Ok(Self {
             service_type: reader.c_octet_string(Field::ServiceType)?,
             source: Address::read(&mut reader, AddressFields::SOURCE)?,
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             priority_flag: reader.octet(Field::PriorityFlag)?,
             schedule_delivery_time: reader.c_octet_string(Field::ScheduleDeliveryTime)?,
             validity_period: reader.c_octet_string(Field::ValidityPeriod)?,
@@ -81,7 +81,7 @@ impl CancelBroadcastSm {
         let mut reader = Reader::new(octets);
         Ok(Self {
             service_type: reader.c_octet_string(Field::ServiceType)?,
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             source: Address::read(&mut reader, AddressFields::SOURCE)?,
             tlvs: Tlvs::read(reader, octets)?,
         })

@@ -17,6 +17,7 @@ mod c_octet_string;
 mod command;
 mod data_sm;
 pub mod frame;
+mod message_id;
 pub mod pacer;
 mod pdu;
 mod reader;
@@ -38,6 +39,7 @@ pub use c_octet_string::{COctetString, COctetStringError};
 pub use command::CommandId;
 pub use data_sm::DataSm;
 pub use frame::{Frame, FrameError, Header};
+pub use message_id::MessageId;
 pub use pdu::{Body, Pdu, RawBody};
 pub use reader::{DecodeError, Field};
 pub use receipt::Receipt;
@@ -45,7 +47,7 @@ pub use session::{
     CloseReason, End, Event, RequestError, Role, Session, SessionConfig, Unanswered, UnansweredBind,
     WrongResponse,
 };
-pub use sm::{MessageId, ShortMessage, ShortMessageError, Sm, SmResp, SmView};
+pub use sm::{ShortMessage, ShortMessageError, Sm, SmResp, SmView};
 pub use status::CommandStatus;
 pub use submit_multi::{
     Destination, Destinations, SubmitMulti, SubmitMultiResp, TooManyEntries, UnsuccessSme, UnsuccessSmes,

@@ -25,7 +25,7 @@ pub struct Pdu {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// bind_transmitter, bind_receiver or bind_transceiver.
-    Bind(Bind),
+    Bind(Box<Bind>),
     /// The response to one of them.
     BindResp(BindResp),
     /// outbind.
@@ -178,13 +178,17 @@ impl Body {
             // Not by way of `decode_shared`, which costs another handle on the memory.
             CommandId::SUBMIT_SM => Sm::decode(octets).map(Self::SubmitSm),
             CommandId::DELIVER_SM => Sm::decode(octets).map(Self::DeliverSm),
+            CommandId::SUBMIT_SM_RESP => match SmResp::decode(&octets) {
+                Ok(resp) => return Self::SubmitSmResp(resp),
+                Err(error) => Err((error, octets)),
+            },
             _ => Self::decode_shared(command_id, &octets).map_err(|error| (error, octets)),
         }
         .unwrap_or_else(|(error, octets)| Self::Malformed(RawBody { command_id, octets }, error))
     }
 
     fn decode_shared(command_id: CommandId, octets: &Bytes) -> Result<Self, DecodeError> {
-        let bind = |mode| Bind::decode(mode, octets).map(Self::Bind);
+        let bind = |mode| Bind::decode(mode, octets).map(Box::new).map(Self::Bind);
         let bind_resp = |mode| BindResp::decode(mode, octets).map(Self::BindResp);
         match command_id {
             CommandId::BIND_RECEIVER => bind(BindMode::Receiver),
@@ -198,7 +202,6 @@ impl Body {
             CommandId::UNBIND_RESP => Ok(Self::UnbindResp),
             CommandId::ENQUIRE_LINK => Ok(Self::EnquireLink),
             CommandId::ENQUIRE_LINK_RESP => Ok(Self::EnquireLinkResp),
-            CommandId::SUBMIT_SM_RESP => SmResp::decode(octets).map(Self::SubmitSmResp),
             CommandId::SUBMIT_MULTI => SubmitMulti::decode(octets).map(Self::SubmitMulti),
             CommandId::SUBMIT_MULTI_RESP => SubmitMultiResp::decode(octets).map(Self::SubmitMultiResp),
             CommandId::DELIVER_SM_RESP => SmResp::decode(octets).map(Self::DeliverSmResp),

@@ -6,11 +6,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::address::{AddressFields, AddressView};
 use super::reader::Reader;
 use super::tlv;
-use super::{Address, COctetString, DataCoding, DecodeError, EsmClass, Field, RegisteredDelivery, Tlv, Tlvs};
-
-/// The SMSC's id of a message: 64 octets in the specification; longer ones are seen live. Its form
-/// (decimal, hexadecimal, UUID, constant, empty) is the SMSC's affair.
-pub type MessageId = COctetString<127>;
+use super::{
+    Address, COctetString, DataCoding, DecodeError, EsmClass, Field, MessageId, RegisteredDelivery, Tlv, Tlvs,
+};
 
 /// The short_message field: at most 255 octets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -306,12 +304,13 @@ pub struct SmResp {
 }
 
 impl SmResp {
+    #[inline]
     pub(super) fn decode(octets: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets);
         if reader.is_empty() {
             return Ok(Self::default());
         }
-        Ok(Self { message_id: reader.c_octet_string(Field::MessageId)?, tlvs: Tlvs::read(reader, octets)? })
+        Ok(Self { message_id: MessageId::read(&mut reader)?, tlvs: Tlvs::read(reader, octets)? })
     }
 
     pub(super) fn put(&self, out: &mut BytesMut) {

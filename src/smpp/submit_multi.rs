@@ -195,7 +195,7 @@ impl SubmitMultiResp {
             return Ok(Self::default());
         }
         Ok(Self {
-            message_id: reader.c_octet_string(Field::MessageId)?,
+            message_id: MessageId::read(&mut reader)?,
             unsuccess_smes: UnsuccessSmes(counted(&mut reader, Field::NoUnsuccess, UnsuccessSme::read)?),
             tlvs: Tlvs::read(reader, octets)?,
         })

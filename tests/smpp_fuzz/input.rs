@@ -56,10 +56,10 @@ pub(crate) fn samples() -> Vec<BytesMut> {
         .and_then(|tlvs| tlvs.with(tag::NETWORK_ERROR_CODE, &[3, 0, 0xD4]))
         .unwrap();
     let short_message = ShortMessage::try_from(Bytes::from_static(b"id:0af1 stat:DELIVRD err:000")).unwrap();
-    let message_id: MessageId = "0af1".parse().unwrap();
+    let message_id = || "0af1".parse::<MessageId>().unwrap();
     let sm = Sm { tlvs: tlvs.clone(), ..Sm::submit_ota(address, address, short_message.clone()) };
-    let resp = SmResp { message_id, tlvs: Tlvs::default() };
-    let bind = |mode| Body::Bind(Bind::new(mode, system_id, password));
+    let resp = SmResp { message_id: message_id(), tlvs: Tlvs::default() };
+    let bind = |mode| Body::Bind(Box::new(Bind::new(mode, system_id, password)));
     let bind_resp = |mode| Body::BindResp(BindResp { mode, system_id, tlvs: Tlvs::default() });
     let failed = UnsuccessSme { address, status: CommandStatus::ESME_RINVDSTADR };
     let destinations =
@@ -86,17 +86,17 @@ pub(crate) fn samples() -> Vec<BytesMut> {
             ..SubmitMulti::default()
         }),
         Body::SubmitMultiResp(SubmitMultiResp {
-            message_id,
+            message_id: message_id(),
             unsuccess_smes: UnsuccessSmes::try_from(vec![failed]).unwrap(),
             tlvs: Tlvs::default(),
         }),
         Body::DataSm(DataSm { source: address.into(), tlvs: tlvs.clone(), ..DataSm::default() }),
         Body::DataSmResp(resp.clone()),
-        Body::QuerySm(QuerySm { message_id, source: address, tlvs: Tlvs::default() }),
-        Body::QuerySmResp(QuerySmResp { message_id, ..QuerySmResp::default() }),
-        Body::CancelSm(CancelSm { message_id, source: address, ..CancelSm::default() }),
+        Body::QuerySm(QuerySm { message_id: message_id(), source: address, tlvs: Tlvs::default() }),
+        Body::QuerySmResp(QuerySmResp { message_id: message_id(), ..QuerySmResp::default() }),
+        Body::CancelSm(CancelSm { message_id: message_id(), source: address, ..CancelSm::default() }),
         Body::CancelSmResp,
-        Body::ReplaceSm(ReplaceSm { message_id, short_message, ..ReplaceSm::default() }),
+        Body::ReplaceSm(ReplaceSm { message_id: message_id(), short_message, ..ReplaceSm::default() }),
         Body::ReplaceSmResp,
         Body::AlertNotification(AlertNotification {
             source: address.into(),
@@ -105,9 +105,12 @@ pub(crate) fn samples() -> Vec<BytesMut> {
         }),
         Body::BroadcastSm(BroadcastSm { source: address, ..BroadcastSm::default() }),
         Body::BroadcastSmResp(resp.clone()),
-        Body::QueryBroadcastSm(QuerySm { message_id, ..QuerySm::default() }),
+        Body::QueryBroadcastSm(QuerySm { message_id: message_id(), ..QuerySm::default() }),
         Body::QueryBroadcastSmResp(resp),
-        Body::CancelBroadcastSm(CancelBroadcastSm { message_id, ..CancelBroadcastSm::default() }),
+        Body::CancelBroadcastSm(CancelBroadcastSm {
+            message_id: message_id(),
+            ..CancelBroadcastSm::default()
+        }),
         Body::CancelBroadcastSmResp,
         Body::GenericNack,
     ]

@@ -81,7 +81,7 @@ impl Play {
             let resp = BindResp { mode: BindMode::Transceiver, system_id, tlvs: Tlvs::default() };
             Body::BindResp(resp).encode(CommandStatus::ESME_ROK, 1, &mut octets);
         } else {
-            Body::Bind(bind).encode(CommandStatus::ESME_ROK, 1, &mut octets);
+            Body::Bind(Box::new(bind)).encode(CommandStatus::ESME_ROK, 1, &mut octets);
         }
         self.receive(&octets);
         self.answer(0);

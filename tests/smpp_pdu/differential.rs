@@ -76,11 +76,11 @@ fn we_read_more_than_the_letter_allows() {
         ),
         (
             "a system_id of up to 32 octets, a password of up to 64",
-            Body::Bind(Bind::new(
+            Body::Bind(Box::new(Bind::new(
                 BindMode::Receiver,
                 "a_system_id_of_more_than_15".parse().unwrap(),
                 Password::new("more than eight octets").unwrap(),
-            )),
+            ))),
         ),
         ("a TLV of a wrong length", Body::DeliverSm(with(tag::MESSAGE_STATE, &[2, 2]))),
         ("a C-Octet String without NUL as value", Body::DeliverSm(with(tag::RECEIPTED_MESSAGE_ID, b"7"))),
@@ -119,14 +119,14 @@ fn we_read_more_than_the_letter_allows() {
 /// The same PDU with every field cut to what the specification allows, and only the TLVs it lists.
 fn to_the_letter(body: Body) -> Body {
     match body {
-        Body::Bind(bind) => Body::Bind(Bind {
+        Body::Bind(bind) => Body::Bind(Box::new(Bind {
             system_id: text(bind.system_id, 15),
             password: Password::new("secret").unwrap(),
             system_type: text(bind.system_type, 12),
             address_range: text(bind.address_range, 40),
             tlvs: Tlvs::default(),
-            ..bind
-        }),
+            ..*bind
+        })),
         Body::BindResp(resp) => Body::BindResp(BindResp {
             system_id: text(resp.system_id, 15),
             tlvs: one_of(&resp.tlvs, tag::SC_INTERFACE_VERSION),
@@ -166,30 +166,30 @@ fn to_the_letter(body: Body) -> Body {
         Body::BroadcastSmResp(message) => Body::BroadcastSmResp(resp(message)),
         Body::QueryBroadcastSmResp(message) => Body::QueryBroadcastSmResp(resp(message)),
         Body::SubmitMultiResp(multi) => Body::SubmitMultiResp(SubmitMultiResp {
-            message_id: text(multi.message_id, 64),
+            message_id: id(&multi.message_id),
             unsuccess_smes: unsuccess_smes(&multi.unsuccess_smes),
             tlvs: tlvs(&multi.tlvs),
         }),
         Body::QuerySm(query) => Body::QuerySm(QuerySm {
-            message_id: text(query.message_id, 64),
+            message_id: id(&query.message_id),
             source: address(query.source, 20),
             tlvs: Tlvs::default(),
         }),
         Body::QuerySmResp(resp) => Body::QuerySmResp(QuerySmResp {
-            message_id: text(resp.message_id, 64),
+            message_id: id(&resp.message_id),
             final_date: time(resp.final_date),
             tlvs: Tlvs::default(),
             ..resp
         }),
         Body::CancelSm(cancel) => Body::CancelSm(CancelSm {
             service_type: text(cancel.service_type, 5),
-            message_id: text(cancel.message_id, 64),
+            message_id: id(&cancel.message_id),
             source: address(cancel.source, 20),
             destination: address(cancel.destination, 20),
             tlvs: Tlvs::default(),
         }),
         Body::ReplaceSm(replace) => Body::ReplaceSm(ReplaceSm {
-            message_id: text(replace.message_id, 64),
+            message_id: id(&replace.message_id),
             source: address(replace.source, 20),
             schedule_delivery_time: time(replace.schedule_delivery_time),
             validity_period: time(replace.validity_period),
@@ -199,20 +199,20 @@ fn to_the_letter(body: Body) -> Body {
         Body::BroadcastSm(broadcast) => Body::BroadcastSm(BroadcastSm {
             service_type: text(broadcast.service_type, 5),
             source: address(broadcast.source, 20),
-            message_id: text(broadcast.message_id, 64),
+            message_id: id(&broadcast.message_id),
             schedule_delivery_time: time(broadcast.schedule_delivery_time),
             validity_period: time(broadcast.validity_period),
             tlvs: tlvs(&broadcast.tlvs),
             ..broadcast
         }),
         Body::QueryBroadcastSm(query) => Body::QueryBroadcastSm(QuerySm {
-            message_id: text(query.message_id, 64),
+            message_id: id(&query.message_id),
             source: address(query.source, 20),
             tlvs: one_of(&query.tlvs, tag::USER_MESSAGE_REFERENCE),
         }),
         Body::CancelBroadcastSm(cancel) => Body::CancelBroadcastSm(CancelBroadcastSm {
             service_type: text(cancel.service_type, 5),
-            message_id: text(cancel.message_id, 64),
+            message_id: id(&cancel.message_id),
             source: address(cancel.source, 20),
             tlvs: tlvs(&cancel.tlvs),
         }),
@@ -233,7 +233,7 @@ fn sm(sm: Sm) -> Sm {
 }
 
 fn resp(resp: SmResp) -> SmResp {
-    SmResp { message_id: text(resp.message_id, 64), tlvs: tlvs(&resp.tlvs) }
+    SmResp { message_id: id(&resp.message_id), tlvs: tlvs(&resp.tlvs) }
 }
 
 fn address<const N: usize>(address: Address<N>, max: usize) -> Address<N> {
@@ -257,6 +257,12 @@ fn unsuccess_smes(list: &UnsuccessSmes) -> UnsuccessSmes {
 fn text<const N: usize>(text: COctetString<N>, max: usize) -> COctetString<N> {
     let ascii: Vec<u8> = text.as_bytes().iter().take(max).map(|octet| (octet & 0x7F).max(1)).collect();
     COctetString::new(&ascii).unwrap()
+}
+
+/// As [`text`], with what the specification allows.
+fn id(id: &MessageId) -> MessageId {
+    let ascii: Vec<u8> = id.as_bytes().iter().take(64).map(|octet| (octet & 0x7F).max(1)).collect();
+    MessageId::new(&ascii).unwrap()
 }
 
 /// Empty or of all 16 octets.

@@ -15,7 +15,7 @@ pub(crate) fn pdu() -> impl Strategy<Value = Pdu> {
 
 pub(crate) fn body() -> impl Strategy<Value = Body> {
     let session = prop_oneof![
-        bind().prop_map(Body::Bind),
+        bind().prop_map(Box::new).prop_map(Body::Bind),
         (mode(), text(), tlvs())
             .prop_map(|(mode, system_id, tlvs)| { Body::BindResp(BindResp { mode, system_id, tlvs }) }),
         (text(), password(), tlvs())
@@ -48,24 +48,24 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
         submit_multi_resp().prop_map(Body::SubmitMultiResp),
     ];
     let about_messages = prop_oneof![
-        (text(), address(), tlvs())
+        (message_id(), address(), tlvs())
             .prop_map(|(message_id, source, tlvs)| { Body::QuerySm(QuerySm { message_id, source, tlvs }) }),
-        (text(), text(), any::<[u8; 2]>(), tlvs()).prop_map(
+        (message_id(), text(), any::<[u8; 2]>(), tlvs()).prop_map(
             |(message_id, final_date, [state, error_code], tlvs)| {
                 let message_state = MessageState(state);
                 Body::QuerySmResp(QuerySmResp { message_id, final_date, message_state, error_code, tlvs })
             }
         ),
-        (text(), text(), address(), address(), tlvs()).prop_map(
+        (text(), message_id(), address(), address(), tlvs()).prop_map(
             |(service_type, message_id, source, destination, tlvs)| {
                 Body::CancelSm(CancelSm { service_type, message_id, source, destination, tlvs })
             }
         ),
         replace_sm().prop_map(Body::ReplaceSm),
-        (text(), address(), tlvs()).prop_map(|(message_id, source, tlvs)| {
+        (message_id(), address(), tlvs()).prop_map(|(message_id, source, tlvs)| {
             Body::QueryBroadcastSm(QuerySm { message_id, source, tlvs })
         }),
-        (text(), text(), address(), tlvs()).prop_map(|(service_type, message_id, source, tlvs)| {
+        (text(), message_id(), address(), tlvs()).prop_map(|(service_type, message_id, source, tlvs)| {
             Body::CancelBroadcastSm(CancelBroadcastSm { service_type, message_id, source, tlvs })
         }),
     ];
@@ -104,6 +104,10 @@ fn octets_of(min: usize, max: usize) -> BoxedStrategy<Vec<u8>> {
 
 fn text<const N: usize>() -> impl Strategy<Value = COctetString<N>> {
     prop::collection::vec(1..=255_u8, 0..=N).prop_map(|octets| COctetString::new(&octets).unwrap())
+}
+
+fn message_id() -> impl Strategy<Value = MessageId> {
+    text::<127>().prop_map(|text| MessageId::new(text.as_bytes()).unwrap())
 }
 
 fn password() -> impl Strategy<Value = Password> {
@@ -168,7 +172,7 @@ pub(crate) fn sm() -> impl Strategy<Value = Sm> {
 }
 
 fn sm_resp() -> impl Strategy<Value = SmResp> {
-    (text(), tlvs()).prop_map(|(message_id, tlvs)| SmResp { message_id, tlvs })
+    (message_id(), tlvs()).prop_map(|(message_id, tlvs)| SmResp { message_id, tlvs })
 }
 
 fn data_sm() -> impl Strategy<Value = DataSm> {
@@ -210,13 +214,13 @@ fn submit_multi() -> impl Strategy<Value = SubmitMulti> {
 fn submit_multi_resp() -> impl Strategy<Value = SubmitMultiResp> {
     let unsuccess_sme = (address(), any::<u32>())
         .prop_map(|(address, status)| UnsuccessSme { address, status: CommandStatus(status) });
-    (text(), prop::collection::vec(unsuccess_sme, 0..6), tlvs()).prop_map(|(message_id, list, tlvs)| {
+    (message_id(), prop::collection::vec(unsuccess_sme, 0..6), tlvs()).prop_map(|(message_id, list, tlvs)| {
         SubmitMultiResp { message_id, unsuccess_smes: UnsuccessSmes::try_from(list).unwrap(), tlvs }
     })
 }
 
 fn replace_sm() -> impl Strategy<Value = ReplaceSm> {
-    (text(), address(), text(), text(), any::<[u8; 2]>(), short_message(), tlvs()).prop_map(
+    (message_id(), address(), text(), text(), any::<[u8; 2]>(), short_message(), tlvs()).prop_map(
         |(message_id, source, schedule_delivery_time, validity_period, octets, short_message, tlvs)| {
             let [registered, sm_default_msg_id] = octets;
             ReplaceSm {
@@ -234,7 +238,7 @@ fn replace_sm() -> impl Strategy<Value = ReplaceSm> {
 }
 
 fn broadcast_sm() -> impl Strategy<Value = BroadcastSm> {
-    (text(), address(), text(), any::<[u8; 4]>(), text(), text(), tlvs()).prop_map(
+    (text(), address(), message_id(), any::<[u8; 4]>(), text(), text(), tlvs()).prop_map(
         |(service_type, source, message_id, octets, schedule_delivery_time, validity_period, tlvs)| {
             let [priority_flag, replace_if_present_flag, data_coding, sm_default_msg_id] = octets;
             BroadcastSm {

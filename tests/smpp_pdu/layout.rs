@@ -69,7 +69,7 @@ fn pdus_of_a_session_stand_as_the_specification_lays_them_out() {
         address_range: "49".parse().unwrap(),
         ..Bind::new(BindMode::Transceiver, "airwrite".parse().unwrap(), password)
     };
-    stands(0x0000_0009, b"airwrite\0secret\0OTA\0\x50\x01\x0249\0", Body::Bind(bind));
+    stands(0x0000_0009, b"airwrite\0secret\0OTA\0\x50\x01\x0249\0", Body::Bind(Box::new(bind)));
     let tlvs = Tlvs::default().with(tag::SC_INTERFACE_VERSION, &[0x50]).unwrap();
     let resp = BindResp { mode: BindMode::Receiver, system_id: "smsc".parse().unwrap(), tlvs };
     stands(0x8000_0001, b"smsc\0\x02\x10\0\x01\x50", Body::BindResp(resp));
@@ -138,10 +138,10 @@ fn data_sm_stands_as_the_specification_lays_it_out() {
 fn questions_about_messages_stand_as_the_specification_lays_them_out() {
     let message_id = MessageId::new(b"7").unwrap();
     let (source, destination) = (short("1234"), Address::international("491700").unwrap());
-    let query = QuerySm { message_id, source, tlvs: Tlvs::default() };
+    let query = QuerySm { message_id: message_id.clone(), source, tlvs: Tlvs::default() };
     stands(0x0000_0003, b"7\0\x03\x001234\0", Body::QuerySm(query));
     let resp = QuerySmResp {
-        message_id,
+        message_id: message_id.clone(),
         final_date: "261123120000000+".parse().unwrap(),
         message_state: MessageState::DELIVERED,
         error_code: 9,
@@ -149,7 +149,8 @@ fn questions_about_messages_stand_as_the_specification_lays_them_out() {
     };
     stands(0x8000_0003, b"7\x00261123120000000+\0\x02\x09", Body::QuerySmResp(resp));
     let service_type = "CMT".parse().unwrap();
-    let cancel = CancelSm { service_type, message_id, source, destination, tlvs: Tlvs::default() };
+    let cancel =
+        CancelSm { service_type, message_id: message_id.clone(), source, destination, tlvs: Tlvs::default() };
     stands(0x0000_0008, b"CMT\x007\0\x03\x001234\0\x01\x01491700\0", Body::CancelSm(cancel));
     stands(0x8000_0008, b"", Body::CancelSmResp);
     let replace = ReplaceSm {
@@ -182,12 +183,12 @@ fn broadcasts_stand_as_the_specification_lays_them_out() {
     };
     let octets = b"CBS\0\x03\x001234\0\0\x01\x00000002000000000R\0\x02\xF6\x03\x06\x04\0\x02\0\x04";
     stands(0x0000_0111, octets, Body::BroadcastSm(broadcast));
-    let resp = SmResp { message_id, tlvs: Tlvs::default() };
+    let resp = SmResp { message_id: message_id.clone(), tlvs: Tlvs::default() };
     stands(0x8000_0111, b"7\0", Body::BroadcastSmResp(resp.clone()));
-    let query = QuerySm { message_id, source, tlvs: Tlvs::default() };
+    let query = QuerySm { message_id: message_id.clone(), source, tlvs: Tlvs::default() };
     stands(0x0000_0112, b"7\0\x03\x001234\0", Body::QueryBroadcastSm(query));
     let areas = resp.tlvs.with(tag::BROADCAST_AREA_SUCCESS, &[99]).unwrap();
-    let areas = SmResp { message_id, tlvs: areas };
+    let areas = SmResp { message_id: message_id.clone(), tlvs: areas };
     stands(0x8000_0112, b"7\0\x06\x08\0\x01\x63", Body::QueryBroadcastSmResp(areas));
     let service_type = "CBS".parse().unwrap();
     let cancel = CancelBroadcastSm { service_type, message_id, source, tlvs: Tlvs::default() };
@@ -269,7 +270,7 @@ fn no_form_of_a_pdu_shows_its_password() {
     let mut bind = Bind::new(BindMode::Transceiver, "airwrite".parse().unwrap(), password);
     bind.address_range = "49".parse().unwrap();
     let outbind = Outbind { system_id: "smsc".parse().unwrap(), password, tlvs: Tlvs::default() };
-    for (body, without_nul) in [(Body::Bind(bind), 1), (Body::Outbind(outbind), 1)] {
+    for (body, without_nul) in [(Body::Bind(Box::new(bind)), 1), (Body::Outbind(outbind), 1)] {
         let pdu = ok(1, body);
         let whole = encode(&pdu);
         let frame = frame::next(&mut whole.clone(), MAX).unwrap().unwrap();

@@ -97,8 +97,12 @@ fn a_peer_that_asks_out_of_state_is_told_so() {
     // A second bind.
     let mut wire = Wire::bound(BindMode::Transceiver, 10);
     let mut octets = BytesMut::new();
-    Pdu { status: CommandStatus::ESME_ROK, sequence: 6, body: Body::Bind(bind(BindMode::Receiver)) }
-        .encode(&mut octets);
+    Pdu {
+        status: CommandStatus::ESME_ROK,
+        sequence: 6,
+        body: Body::Bind(Box::new(bind(BindMode::Receiver))),
+    }
+    .encode(&mut octets);
     feed(&mut wire.smsc, wire.now, &octets);
     let [pdu] = <[Pdu; 1]>::try_from(output(&mut wire.smsc)).unwrap();
     assert_eq!(pdu.body.command_id(), CommandId::BIND_RECEIVER_RESP);

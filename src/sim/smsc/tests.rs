@@ -91,6 +91,7 @@ fn a_message_is_taken_back_as_long_as_it_is_kept() {
     let mut smsc = smsc(SmscConfig::default());
     let (number, sm) = (NUMBER.parse().unwrap(), sm(RegisteredDelivery::FINAL));
     let ids: Vec<MessageId> = (0..3).map(|_| submit(&mut smsc, 0, &sm).unwrap().parse().unwrap()).collect();
+    let id = |at: usize| ids[at].clone();
     let cancel = |message_id, source, destination| {
         let cancel = CancelSm { message_id, source, destination, ..CancelSm::default() };
         Body::CancelSm(cancel)
@@ -98,27 +99,31 @@ fn a_message_is_taken_back_as_long_as_it_is_kept() {
     let query = |message_id| Body::QuerySm(QuerySm { message_id, source: sm.source, ..QuerySm::default() });
     let (mine, other) = ((sm.source, sm.destination), Address::international("4917").unwrap());
     let enroute =
-        QuerySmResp { message_id: ids[1], message_state: MessageState::ENROUTE, ..QuerySmResp::default() };
-    assert_eq!(smsc.request(0, ESME, &query(ids[1]), &mut none()), Ok(Body::QuerySmResp(enroute)));
+        QuerySmResp { message_id: id(1), message_state: MessageState::ENROUTE, ..QuerySmResp::default() };
+    assert_eq!(smsc.request(0, ESME, &query(id(1)), &mut none()), Ok(Body::QuerySmResp(enroute)));
     for (id, source, destination, answer) in [
-        (ids[1], other, mine.1, Err(CommandStatus::ESME_RCANCELFAIL)),
-        (ids[1], mine.0, other, Err(CommandStatus::ESME_RCANCELFAIL)),
-        (ids[1], mine.0, mine.1, Ok(Body::CancelSmResp)),
-        (ids[1], mine.0, mine.1, Err(CommandStatus::ESME_RCANCELFAIL)),
-        (ids[2], mine.0, Address::default(), Ok(Body::CancelSmResp)),
+        (id(1), other, mine.1, Err(CommandStatus::ESME_RCANCELFAIL)),
+        (id(1), mine.0, other, Err(CommandStatus::ESME_RCANCELFAIL)),
+        (id(1), mine.0, mine.1, Ok(Body::CancelSmResp)),
+        (id(1), mine.0, mine.1, Err(CommandStatus::ESME_RCANCELFAIL)),
+        (id(2), mine.0, Address::default(), Ok(Body::CancelSmResp)),
         ("77".parse().unwrap(), mine.0, mine.1, Err(CommandStatus::ESME_RINVMSGID)),
         (MessageId::EMPTY, mine.0, mine.1, Err(CommandStatus::ESME_RINVMSGID)),
     ] {
-        assert_eq!(smsc.request(0, ESME, &cancel(id, source, destination), &mut none()), answer, "{id:?}");
+        assert_eq!(
+            smsc.request(0, ESME, &cancel(id.clone(), source, destination), &mut none()),
+            answer,
+            "{id:?}"
+        );
     }
     // Whoever asked for it hears of it; the message that was not cancelled is delivered.
     let (_, _, told) = smsc.deliveries.poll(0).unwrap();
     let told = receipt::parse(&told).unwrap();
-    assert_eq!((told.message_id, told.state), (ids[1], MessageState::DELETED));
+    assert_eq!((told.message_id, told.state), (id(1), MessageState::DELETED));
     assert_eq!(smsc.waiting(&number), 1);
     assert_eq!(smsc.attempted(0, &number, Attempt::Delivered, &mut none()), None);
     let failed = Err(CommandStatus::ESME_RQUERYFAIL);
-    assert_eq!(smsc.request(0, ESME, &query(ids[0]), &mut none()), failed);
+    assert_eq!(smsc.request(0, ESME, &query(id(0)), &mut none()), failed);
     let totals = smsc.totals();
     assert_eq!((totals.cancelled, totals.delivered, totals.undelivered), (2, 1, 0));
     let unserved = Err(CommandStatus::ESME_RINVCMDID);

@@ -8,7 +8,7 @@ use crate::smpp::{Bind, BindMode, Body, CommandId, CommandStatus, DecodeError, F
 #[derive(Debug)]
 pub enum Event<T> {
     /// The peer wants to bind (SMSC only): answer with `Session::answer_bind`.
-    Bind(UnansweredBind, Bind),
+    Bind(UnansweredBind, Box<Bind>),
     /// A short message came in (deliver_sm as ESME, submit_sm as SMSC): answer with `Session::answer_sm`.
     Sm(Unanswered, Sm),
     /// Any other request that the peer's side sends over such a bind: answer with `Session::answer`, or with
@@ -52,7 +52,6 @@ pub enum Event<T> {
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a box would cost every response an allocation")]
 pub enum End {
     /// By its response or a generic_nack. A body that cannot be read still answers: the status is in the
     /// header.

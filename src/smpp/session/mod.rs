@@ -227,17 +227,24 @@ impl<T> Session<T> {
     /// Takes every whole PDU from the front of `input`; an incomplete one stays there. A closed session
     /// takes nothing.
     pub fn receive(&mut self, now: Instant, input: &mut BytesMut) {
+        while self.receive_one(now, input) {}
+    }
+
+    /// The same for one PDU only: false where there is none. Whoever takes the events after each keeps them few.
+    pub fn receive_one(&mut self, now: Instant, input: &mut BytesMut) -> bool {
         self.last_received = now;
-        while self.state != State::Closed {
-            match frame::next(input, self.config.max_pdu_octets) {
-                Ok(Some(frame)) => self.handle(now, frame),
-                Ok(None) => break,
-                Err(error) => {
-                    self.put_empty(CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN, 0);
-                    self.close(now, CloseReason::Framing(error));
-                }
+        if self.state == State::Closed {
+            return false;
+        }
+        match frame::next(input, self.config.max_pdu_octets) {
+            Ok(Some(frame)) => self.handle(now, frame),
+            Ok(None) => return false,
+            Err(error) => {
+                self.put_empty(CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN, 0);
+                self.close(now, CloseReason::Framing(error));
             }
         }
+        true
     }
 
     /// Does what is due at `now`: ends requests whose response did not come, sends enquire_link.
@@ -300,6 +307,7 @@ impl<T> Session<T> {
 
     // ---- Inside: how things end
 
+    #[inline]
     fn end(&mut self, now: Instant, sequence: u32, request: Request<T>, end: End) {
         let took = now.saturating_duration_since(request.sent);
         let token = match request.what {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{Tlvs, tag};
-use crate::smpp::{COctetString, MessageId, MessageState, Version};
+use crate::smpp::{MessageId, MessageState, Version};
 
 /// network_error_code (SMPP 3.4 §5.3.2.31).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Tlvs {
     /// receipted_message_id, with or without its NUL; at most 127 octets.
     #[must_use]
     pub fn receipted_message_id(&self) -> Option<MessageId> {
-        COctetString::new(self.text(tag::RECEIPTED_MESSAGE_ID)?).ok()
+        MessageId::new(self.text(tag::RECEIPTED_MESSAGE_ID)?).ok()
     }
 
     /// network_error_code.
