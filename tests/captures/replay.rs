@@ -84,7 +84,7 @@ impl<'a> Replay<'a> {
             }
             Body::SubmitSmResp(resp) | Body::DeliverSmResp(resp) => {
                 let message = self.messages.remove(&recorded).expect("a message to answer");
-                return self.session.answer_sm(self.now, message, seen.pdu.status, resp.message_id);
+                return self.session.answer_sm(self.now, message, seen.pdu.status, resp.message_id.clone());
             }
             Body::Unbind => return self.session.unbind(self.now),
             _ => return,
