@@ -24,10 +24,10 @@ use table::Group;
 const ONE_PART: usize = 98;
 const FOUR_PARTS: usize = 400;
 
-/// Calls of one run.
-const BATCH: usize = 32;
+/// Calls of one run: few, so that a machine with other work seldom interrupts one.
+const BATCH: usize = 8;
 /// Runs of one measurement.
-const BATCHES: usize = 20;
+const BATCHES: usize = 40;
 const ROUNDS: usize = 51;
 
 /// Octets of a command packet that are never ciphered, and of its CNTR, PCNTR and CC.
