@@ -34,7 +34,8 @@ fn command(spi1: Spi1, keys: &KeySet, data: &[u8]) {
     let (sealing, packet) = allocations(|| command::seal(&header, keys, data).unwrap());
     assert_eq!(allocations(|| command::peek(&packet).unwrap()).0, 0);
     let (opening, opened) = allocations(|| command::open(&packet, keys).unwrap());
-    assert_eq!((sealing, opening, opened.data.as_slice()), (1, 1, data), "{spi1:?} {} octets", data.len());
+    assert_eq!((sealing, opening), (1, 1), "{spi1:?} {} octets", data.len());
+    assert_eq!(opened.data, data);
 }
 
 fn response(asked: Spi2, keys: &KeySet, data: &[u8]) {
@@ -42,13 +43,19 @@ fn response(asked: Spi2, keys: &KeySet, data: &[u8]) {
     let (sealing, packet) = allocations(|| response::seal(&header, asked, keys, data).unwrap());
     assert_eq!(allocations(|| response::peek(&packet).unwrap()).0, 0);
     let (opening, opened) = allocations(|| response::open(&packet, asked, keys).unwrap());
-    assert_eq!((sealing, opening, opened.data.as_slice()), (1, 1, data), "{asked:?} {} octets", data.len());
+    assert_eq!((sealing, opening), (1, 1), "{asked:?} {} octets", data.len());
+    assert_eq!(opened.data, data);
 }
 
-/// Allocations and reallocations during `work`, and what it returned.
-fn allocations<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let region = Region::new(ALLOCATOR);
-    let returned = work();
-    let change = region.change();
-    (change.allocations + change.reallocations, returned)
+/// Allocations and reallocations during `work`, and what it returned. The least of a few runs: the test harness, on another
+/// thread, may ask for memory meanwhile.
+fn allocations<T>(work: impl Fn() -> T) -> (usize, T) {
+    let run = || {
+        let region = Region::new(ALLOCATOR);
+        let returned = work();
+        let change = region.change();
+        (change.allocations + change.reallocations, returned)
+    };
+    let (least, returned) = run();
+    ((0..4).fold(least, |least, _| least.min(run().0)), returned)
 }
