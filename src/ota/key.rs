@@ -27,7 +27,7 @@ impl fmt::Display for Algorithm {
 
 /// A text that names no algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected aes, 3des2, 3des3 or des")]
+#[error("algorithm: expected aes, 3des2, 3des3 or des")]
 pub struct AlgorithmError;
 
 impl FromStr for Algorithm {

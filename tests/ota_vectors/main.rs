@@ -1,7 +1,9 @@
-//! Secured packets against vectors from the standards and from independent implementations and real cards
+//! Secured packets and remote scripts against vectors from the standards and from independent implementations and real cards
 //! (`tests/data/ota-vectors.json`, which says the source of each), in both directions.
 //!
 //! `AIRWRITE_OTA_VECTORS=FILE cargo test --test ota_vectors` runs another file of the same form.
+
+mod scripts;
 
 use std::collections::BTreeMap;
 
@@ -12,8 +14,8 @@ use airwrite::ota::{
 };
 use serde::Deserialize;
 
-/// Responses of a card that fills up with 80 00 .. instead of zeros: opened like any other, but sealed differently.
-const OTHER_PADDING: [&str; 3] = ["v219", "v220", "v291"];
+/// A card that fills up with 80 00 .. instead of zeros: its responses are opened like any other, but sealed differently.
+const OTHER_PADDING: &str = "onomondo";
 
 #[derive(Deserialize)]
 struct File {
@@ -28,6 +30,7 @@ struct Vector {
     id: String,
     kind: String,
     note: String,
+    source: String,
     spi: Option<String>,
     kic: Option<String>,
     kid: Option<String>,
@@ -42,7 +45,7 @@ struct Vector {
     packet: String,
     sms_ud: Option<String>,
     parts: Vec<String>,
-    /// A negative vector: what has to happen. (Remote scripts use the name for other things.)
+    /// A negative vector: what has to happen. The answer to a script: what it says.
     expect: serde_json::Value,
     decode_only: bool,
     key: String,
@@ -51,6 +54,11 @@ struct Vector {
     crc16: String,
     crc32: String,
     sent_tar: String,
+    /// Of remote scripts.
+    apdus: Vec<String>,
+    commands: Option<u32>,
+    last_sw: String,
+    last_data: String,
 }
 
 /// How a vector is secured, read from its own octets.
@@ -65,23 +73,25 @@ struct Level {
 fn every_vector_holds_both_ways() {
     let other = std::env::var_os("AIRWRITE_OTA_VECTORS");
     let text = other.as_ref().map_or_else(
-        || include_str!("data/ota-vectors.json").to_owned(),
+        || include_str!("../data/ota-vectors.json").to_owned(),
         |path| std::fs::read_to_string(path).unwrap(),
     );
     let file: File = serde_json::from_str(&text).unwrap();
     assert_eq!(file.vectors.len(), file.count);
     let mut ran = BTreeMap::new();
-    // Remote scripts are no packets.
-    for vector in file.vectors.iter().filter(|vector| !vector.kind.contains("apdu")) {
+    for vector in &file.vectors {
         run(vector);
         *ran.entry(vector.kind.as_str()).or_insert(0) += 1;
     }
     if other.is_none() {
         let expected = [
+            ("capdu-expanded", 5),
             ("cc", 6),
             ("command", 98),
             ("concat-command", 4),
             ("crc", 5),
+            ("rapdu-compact", 4),
+            ("rapdu-expanded", 6),
             ("reassembly", 1),
             ("response", 62),
             ("response-negative", 7),
@@ -170,6 +180,9 @@ fn run(vector: &Vector) {
                 }
             }
         }
+        ("capdu-expanded", None) => scripts::run_script(vector),
+        ("rapdu-compact", None) => scripts::run_compact(vector),
+        ("rapdu-expanded", _) => scripts::run_expanded(vector),
         other => panic!("nothing runs {other:?}"),
     }
 }
@@ -208,7 +221,7 @@ fn run_command(vector: &Vector) {
         let options = SplitOptions::new(Reference::Bits8(1));
         assert_eq!(split(&packet, Cpi::Command, &options).unwrap(), [sms_ud]);
     }
-    assert_changes_refused(&packet, spi1.integrity(), |packet| command::open(packet, &keys).err());
+    assert_changes_refused(&packet, &level(vector), |packet| command::open(packet, &keys).err());
 }
 
 /// The RC that a KID octet names, any for another one.
@@ -232,14 +245,14 @@ fn run_response(vector: &Vector) {
 
     let header = ResponseHeader { tar: opened.tar, cntr: opened.cntr, rsc: opened.rsc };
     let sealed = response::seal(&header, asked, &keys, &opened.data).unwrap();
-    assert_eq!(sealed == packet, !OTHER_PADDING.contains(&vector.id.as_str()));
-    assert_changes_refused(&packet, asked.por_integrity(), |packet| {
-        response::open(packet, asked, &keys).err()
-    });
+    if !vector.source.contains(OTHER_PADDING) {
+        assert_eq!(sealed, packet);
+    }
+    assert_changes_refused(&packet, &level(vector), |packet| response::open(packet, asked, &keys).err());
 }
 
 /// A packet with a check is refused after any change of one bit, and any packet that ends early or late.
-fn assert_changes_refused(packet: &[u8], integrity: Integrity, refused: impl Fn(&[u8]) -> Option<OpenError>) {
+fn assert_changes_refused(packet: &[u8], level: &Level, refused: impl Fn(&[u8]) -> Option<OpenError>) {
     let longer = (1..4).map(|more| [packet, &[0xFF; 3][..more]].concat());
     for other in (0..packet.len()).map(|len| packet[..len].to_vec()).chain(longer) {
         let error = refused(&other);
@@ -249,7 +262,13 @@ fn assert_changes_refused(packet: &[u8], integrity: Integrity, refused: impl Fn(
             other.len()
         );
     }
-    if integrity != Integrity::None {
+    let detects_any = match level.integrity {
+        Integrity::Cc => true,
+        // Ciphering makes of one bit a whole block, which a CRC-16 misses once in 65536.
+        Integrity::Rc => !level.ciphered || Crc::named_by(level.kid) == Some(Crc::Crc32),
+        Integrity::None | Integrity::Ds => false,
+    };
+    if detects_any {
         for bit in 0..packet.len() * 8 {
             let mut changed = packet.to_vec();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -257,6 +276,9 @@ fn assert_changes_refused(packet: &[u8], integrity: Integrity, refused: impl Fn(
         }
     }
 }
+
+/// Refusals of which the error is known.
+const NAMED: [&str; 4] = ["reject: CC", "reject: RPL", "reject: PCNTR", "reject: security downgrade"];
 
 fn run_refused_response(vector: &Vector, expect: &str) {
     let sms_ud = hex(vector.sms_ud.as_deref().unwrap());
@@ -275,11 +297,12 @@ fn run_refused_response(vector: &Vector, expect: &str) {
         | ("reject: security downgrade", Err(OpenError::LevelMismatch { field: "RHL", .. })) => {}
         ("accept as UNAUTHENTICATED error indication", Err(OpenError::LevelMismatch { .. })) => {
             let hint = response::read_clear(&packet).unwrap();
-            assert_eq!((hint.rsc, hint.protected), (Rsc::TAR_UNKNOWN, false));
+            assert!(hint.rsc != Rsc::OK && !hint.protected, "{hint:?}");
         }
         ("reject or leave uncorrelated: TAR differs from the command", Ok(opened)) => {
             assert_ne!(opened.tar, vector.sent_tar.parse::<Tar>().unwrap());
         }
+        (claim, Err(_)) if claim.starts_with("reject") && !NAMED.contains(&claim) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -287,10 +310,14 @@ fn run_refused_response(vector: &Vector, expect: &str) {
 fn run_parts(vector: &Vector) {
     let packet = hex(&vector.packet);
     let first = UserData::parse(&hex(&vector.parts[0])).unwrap();
+    let second = UserData::parse(&hex(&vector.parts[1])).unwrap();
     let options = SplitOptions {
         reference: first.concatenation().unwrap().reference,
-        cpi_position: CpiPosition::AfterConcatenation,
-        cpi_in_every_part: false,
+        cpi_position: match first.elements[0].iei {
+            0x70 => CpiPosition::First,
+            _ => CpiPosition::AfterConcatenation,
+        },
+        cpi_in_every_part: second.content() == Content::Command,
     };
     let parts: Vec<String> =
         split(&packet, Cpi::Command, &options).unwrap().iter().map(hex::encode).collect();
