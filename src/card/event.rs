@@ -4,7 +4,7 @@ use crate::applet::{BindingRequest, PollAnswer, WriteResult};
 use crate::identity::{Eid, Imei, Msisdn};
 use crate::ota::{Cntr, Rsc};
 
-use super::{CardId, DeliveryHours, End, Order, Profile, Subscription, Timers, WriteId};
+use super::{CardId, DeliveryHours, End, Order, Profile, ScriptOctets, Subscription, Timers, WriteId};
 
 /// What the rules of a card depend on besides the card.
 #[derive(Debug, Clone, Copy)]
@@ -105,8 +105,10 @@ pub enum Event {
         cntr: Cntr,
         /// Response status code.
         rsc: Rsc,
-        /// The applet's answer, where the data could be read as one.
+        /// What it carries.
         data: ResponseData,
+        /// The number it came from; none on site.
+        from: Option<Msisdn>,
         /// What is stored of the device that the answer to a poll names.
         device: Option<DeviceView>,
     },
@@ -212,6 +214,8 @@ pub enum ResponseData {
     Result(WriteResult),
     /// The answer to a poll.
     State(PollAnswer),
+    /// The response to a remote script: the card's rules know which.
+    Script(ScriptOctets),
     /// Nothing, or nothing that can be read.
     None,
 }

@@ -27,11 +27,11 @@ pub use hints::{Hints, Told, UNPROVEN_KINDS, Unproven};
 pub use hours::DeliveryHours;
 pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
-pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
+pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose, ScriptOctets};
 pub use profile::{
     BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
     WriteTerms,
 };
-pub use step::{Bound, Cancellation, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
+pub use step::{Bound, Cancellation, Contested, Fact, Payload, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;
 pub use write::{Active, Bearer, DEADLINE_PASSED, End, Hold, Order, Unsettled, WriteState};

@@ -1,10 +1,23 @@
 //! Packets on their way to the card: who is asked, how often, and until when.
 
+use std::fmt;
+
 use crate::applet::{BindingAck, WriteStatus};
 use crate::identity::Msisdn;
 use crate::ota::Cntr;
 
 use super::Bearer;
+
+/// The octets of a remote script or of the response to one (TS 102 226 §5.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScriptOctets(pub Vec<u8>);
+
+impl fmt::Debug for ScriptOctets {
+    /// The files of a card may hold keys: the length stands for the octets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} octets]", self.0.len())
+    }
+}
 
 /// What the outstanding packet is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

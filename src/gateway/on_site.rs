@@ -203,6 +203,7 @@ impl Gateway {
                 cntr: opened.cntr,
                 rsc: opened.rsc,
                 data: response_data(&opened.data),
+                from: None,
                 relayed: Some(std::mem::replace(&mut relayed, "another response packet".to_owned())),
             };
             self.on_card(card.id, input).await?;

@@ -1,7 +1,9 @@
 //! From what the card's rules ask for to octets: applet message, secured packet, parts.
 
+use std::borrow::Cow;
+
 use crate::applet::AppletError;
-use crate::card::{Card, CpiPlace, Profile, Seal};
+use crate::card::{Card, CpiPlace, Payload, Profile, Seal};
 use crate::ota::{Cpi, CpiPosition, Reference, SplitError, SplitOptions, split};
 use crate::store::records::SealedParts;
 use crate::vault::{KeyRef, SealRequest, Vault, VaultError};
@@ -37,7 +39,10 @@ pub(super) async fn render(
     now: u64,
     originator: Option<(u8, String)>,
 ) -> Result<SealedParts, RenderError> {
-    let data = seal.message.to_der()?;
+    let data = match &seal.payload {
+        Payload::Applet(message) => Cow::Owned(message.to_der()?),
+        Payload::Script(script) => Cow::Borrowed(script.0.as_slice()),
+    };
     let request =
         SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
     let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };

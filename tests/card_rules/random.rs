@@ -219,7 +219,13 @@ impl Watch {
                         })
                     }
                 };
-                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data, device: Some(view) }
+                Event::Response {
+                    cntr,
+                    rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }),
+                    data,
+                    from: None,
+                    device: Some(view),
+                }
             }
             Action::Message { ahead, kind, tid, other_device } => {
                 let cntr = self.rig.card.mo.highest.saturating_add_signed(ahead);

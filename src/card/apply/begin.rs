@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
 use crate::card::{
-    Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused,
-    Seal, Timers, WriteState,
+    Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Payload, Purpose,
+    Refused, Seal, Timers, WriteState,
 };
 use crate::identity::Msisdn;
 use crate::ota::{Cntr, Spi2};
@@ -234,7 +234,8 @@ impl Work<'_> {
 
     fn seal(&mut self, cntr: Cntr, spi2: Spi2, message: Message) {
         let mt = &self.terms.profile.mt;
-        self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, message });
+        let payload = Payload::Applet(message);
+        self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, payload });
     }
 
     /// Whether no higher CNTR was issued since.

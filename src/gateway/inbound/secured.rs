@@ -104,7 +104,8 @@ impl Gateway {
                 self.open_response(card, keys, profile, command, profile.mt.spi2_sms, packet).await?;
             let Some(opened) = opened else { continue };
             let data = response_data(&opened.data);
-            let input = Input::Response { cntr: opened.cntr, rsc: opened.rsc, data, relayed: None };
+            let input =
+                Input::Response { cntr: opened.cntr, rsc: opened.rsc, data, from: Some(from), relayed: None };
             self.on_card(card.id, input).await?;
             return Ok(Taken::Applied);
         }
