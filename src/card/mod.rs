@@ -29,8 +29,8 @@ pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
 pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose, ScriptOctets};
 pub use profile::{
-    BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
-    WriteTerms,
+    BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, Poll, PollKind, Profile, ProfileError, Scope, Start,
+    Timers, Trust, WriteTerms,
 };
 pub use step::{Bound, Cancellation, Contested, Fact, Payload, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;

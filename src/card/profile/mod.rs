@@ -1,0 +1,179 @@
+//! What a kind of card needs, and the timers of a write: configuration that the aggregate reads.
+
+mod mo;
+mod mt;
+mod octets;
+mod timers;
+
+use serde::Deserialize;
+
+pub use mo::{Dialect, Mo};
+pub use mt::{CpiPlace, Mt, Scope, Start};
+pub use timers::Timers;
+
+use crate::applet::Refresh;
+use crate::ota::{PorRequest, Tar};
+
+/// A kind of card (`config/profiles/*.toml`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The name by which cards and orders refer to it.
+    pub name: String,
+    /// How a subscription is written.
+    pub method: Method,
+    /// Packets to the card.
+    pub mt: Mt,
+    /// Messages from the card.
+    pub mo: Mo,
+    /// How the card's state is asked for.
+    pub poll: Poll,
+    /// What a binding may do.
+    pub trust: Trust,
+    /// What a write asks of the card.
+    pub write: WriteTerms,
+}
+
+/// How a subscription is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By a message to the card-writing applet.
+    Applet,
+    /// By remote file management (TS 102 226 §5, §6): scripts that write the card's files.
+    Rfm,
+}
+
+/// How the card's state is asked for (`[poll]`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// What is asked.
+    pub kind: PollKind,
+    /// Where EF.ICCID is read to prove which card a claimed binding is of; `mt.tar` where `None`.
+    #[serde(default, deserialize_with = "octets::some_tar")]
+    pub iccid_tar: Option<Tar>,
+}
+
+/// What a poll asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PollKind {
+    /// The applet's state.
+    Applet,
+    /// The contents of EF.IMSI.
+    ReadImsi,
+}
+
+/// What a binding may do (`[trust]`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// What happens when a device reports another card, or a card another device.
+    pub binding_policy: BindingPolicy,
+    /// Whether a write may go to a device whose IMEI was only claimed.
+    pub allow_claimed_imei: bool,
+}
+
+/// What happens when a binding contradicts the stored one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindingPolicy {
+    /// The new binding replaces the old one; an event tells.
+    Accept,
+    /// Nothing changes; the card is told to ask again at its next start.
+    Hold,
+    /// Nothing changes; the card is told to stop asking.
+    Reject,
+}
+
+/// What a write asks of the card (`[write]`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteTerms {
+    /// The REFRESH that the applet is to end a write with (TS 102 223 §8.6). Always there with the applet, never with
+    /// remote file management, whose scripts carry none.
+    #[serde(deserialize_with = "octets::refresh")]
+    pub refresh: Option<Refresh>,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// The first key that is missing, unknown, or holds what is not served.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text).map_err(|e| ProfileError::Toml(Box::new(e)))?;
+        let parts = [profile.mt.check(), profile.mo.check(), profile.check_method()];
+        match parts.into_iter().find_map(Result::err) {
+            None => Ok(profile),
+            Some((key, expected)) => {
+                Err(ProfileError::Value { profile: profile.name, key: key.to_owned(), expected })
+            }
+        }
+    }
+
+    /// The counter scope that this profile's packets fall in, for a card that uses key set `kvn`.
+    #[must_use]
+    pub fn scope(&self, kvn: u8) -> String {
+        match self.mt.scope {
+            Scope::Card => "*".to_owned(),
+            Scope::Keyset => format!("kvn:{kvn}"),
+            Scope::Tar => format!("tar:{}", self.mt.tar),
+        }
+    }
+
+    /// Whether packets by SMS ask a response of the card. Where they do not, only the card's own messages prove anything.
+    #[must_use]
+    pub fn asks_por(&self) -> bool {
+        self.mt.spi2_sms.por() != PorRequest::None
+    }
+
+    /// What must fit the method.
+    fn check_method(&self) -> Result<(), (&'static str, String)> {
+        let refuse = |key, expected: &str| Err((key, expected.to_owned()));
+        match self.method {
+            Method::Applet if self.poll.kind != PollKind::Applet => {
+                refuse("poll.kind", "\"applet\", as the method is")
+            }
+            Method::Applet if self.write.refresh.is_none() => {
+                refuse("write.refresh", "\"04\" or \"05\": the applet ends a write with a REFRESH")
+            }
+            Method::Applet => Ok(()),
+            Method::Rfm if self.poll.kind != PollKind::ReadImsi => {
+                refuse("poll.kind", "\"read_imsi\", as the method is \"rfm\"")
+            }
+            Method::Rfm if self.mt.spi2_sms.por() != PorRequest::Always => {
+                refuse("mt.spi2_sms", "a response always, as \"39\": nothing else proves what a script did")
+            }
+            Method::Rfm if self.mt.spi2_relay.por() != PorRequest::Always => {
+                refuse("mt.spi2_relay", "a response always, as \"19\": nothing else proves what a script did")
+            }
+            Method::Rfm if self.write.refresh.is_some() => {
+                refuse("write.refresh", "\"none\": scripts carry no REFRESH")
+            }
+            Method::Rfm => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// No TOML, or not the expected keys.
+    #[error("profile: {0}")]
+    Toml(Box<toml::de::Error>),
+    /// A value that is not served.
+    #[error("profile {profile}: {key}: expected {expected}")]
+    Value {
+        /// The profile's name.
+        profile: String,
+        /// The key.
+        key: String,
+        /// What it may hold.
+        expected: String,
+    },
+}
