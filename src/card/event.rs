@@ -21,6 +21,15 @@ pub struct Terms<'a> {
     pub numbers_kept_ms: u64,
 }
 
+impl Terms<'_> {
+    /// When it is no longer asked what became of an order of this deadline, unix ms. By then nothing of it is kept by the
+    /// SMSC: after the write of a card that gives no answer, another one may follow.
+    #[must_use]
+    pub fn give_up(&self, deadline: u64) -> u64 {
+        deadline + self.timers.give_up_s.max(self.timers.after_validity_s) * 1000
+    }
+}
+
 /// Something that happens to a card.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -109,7 +118,7 @@ pub enum Event {
         data: ResponseData,
         /// The number it came from; none on site.
         from: Option<Msisdn>,
-        /// What is stored of the device that the answer to a poll names.
+        /// What is stored of the device that the answer to a poll names, or that was claimed where EF.ICCID was read.
         device: Option<DeviceView>,
     },
     /// Something that looks like an answer and proves nothing.

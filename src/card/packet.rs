@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::applet::{BindingAck, WriteStatus};
 use crate::identity::Msisdn;
-use crate::ota::Cntr;
+use crate::ota::{Cntr, Tar};
 
 use super::Bearer;
 
@@ -46,6 +46,28 @@ pub struct Outstanding {
     pub low_at: Option<u64>,
     /// The binding that this packet acknowledges on its way.
     pub acknowledges: Option<BindingAck>,
+    /// What a poll by remote file management reads.
+    pub reads: Option<Reads>,
+}
+
+/// What a poll by remote file management reads, and where: an authenticated answer is a fence for the counter of its TAR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reads {
+    /// The application asked.
+    pub tar: Tar,
+    /// What is read.
+    pub file: ReadFile,
+}
+
+/// A file that a poll reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFile {
+    /// EF.IMSI: which subscription the card has.
+    Imsi,
+    /// EF.ICCID: which card it is.
+    Iccid,
+    /// None: only that the card answers counts.
+    Nothing,
 }
 
 impl Outstanding {

@@ -86,7 +86,7 @@ impl Work<'_> {
         if rsc != Rsc::CNTR_LOW {
             self.fact("card.hint", format!("a poll on site is answered with PoR {rsc} and no state"));
         } else if !packet.repeated {
-            self.jump();
+            self.jump(self.asked_tar(&packet));
         }
     }
 }

@@ -1,0 +1,264 @@
+//! Writes by remote file management: a plan of scripts, each answered before the next one goes out. What became of them is
+//! read from the card's files.
+
+use super::Work;
+use crate::card::plan::{self, Action, Outcome, Plan, PlannedScript};
+use crate::card::{
+    Active, DeviceView, End, Method, ReadFile, Reads, Scope, ScriptOctets, StepFailure, Subscription, Unsettled,
+    WriteState,
+};
+use crate::applet::WriteStatus;
+use crate::identity::{Imsi, Msisdn};
+use crate::ota::script::{ScriptOptions, encode};
+use crate::ota::Tar;
+
+/// A script that was handed out and not answered: the card may still execute it.
+struct Unanswered {
+    tar: Tar,
+    /// Whether it is the last of its plan, which writes EF.IMSI.
+    writes_imsi: bool,
+    /// Its first command, a SELECT.
+    select: Vec<u8>,
+}
+
+/// What EF.IMSI holds, as the card answers; `None` where it holds no IMSI.
+type Found = Option<Imsi>;
+
+impl Work<'_> {
+    pub(super) fn is_rfm(&self) -> bool {
+        self.terms.profile.method == Method::Rfm
+    }
+
+    /// The next script of the active write's plan; `None` where an applet is told what to write.
+    pub(super) fn next_script(&mut self) -> Result<Option<PlannedScript>, String> {
+        let profile = self.terms.profile;
+        let Some(active) = self.card.active.as_mut().filter(|_| profile.method == Method::Rfm) else {
+            return Ok(None);
+        };
+        let mut plan = Plan::of(profile, &active.order.target).map_err(|error| error.to_string())?;
+        // A plan that has become shorter begins anew: what is written twice is the same.
+        if usize::from(active.step) >= plan.scripts.len() {
+            active.step = 0;
+        }
+        if plan.scripts.is_empty() {
+            return Err("its plan has no script".to_owned());
+        }
+        Ok(Some(plan.scripts.swap_remove(active.step.into())))
+    }
+
+    /// How many scripts the plan of this target has.
+    fn scripts(&self, target: &Subscription) -> usize {
+        Plan::of(self.terms.profile, target).map_or(0, |plan| plan.scripts.len())
+    }
+
+    /// Whether EF.IMSI of the card may be that of `target` once `step` was handed out.
+    pub(super) fn writes_imsi(&self, target: &Subscription, step: u8) -> bool {
+        !self.is_rfm() || usize::from(step) + 1 >= self.scripts(target)
+    }
+
+    /// The card's response to the next script of the active write.
+    pub(super) fn script_response(&mut self, response: &ScriptOctets) {
+        self.card.outstanding = None;
+        let Ok(Some(script)) = self.next_script() else { return self.doubt("the plan is not to be had any more") };
+        let Some(active) = &self.card.active else { return };
+        let (target, step) = (active.order.target.clone(), active.step);
+        let files = updated(&script);
+        match script.outcome(self.terms.profile.write.format, &response.0) {
+            Outcome::Complete { read } if self.writes_imsi(&target, step) => match read.as_deref().and_then(imsi) {
+                Some(imsi) if imsi == target.imsi => self.written_with(&files),
+                _ => self.doubt("EF.IMSI was updated and does not hold the target"),
+            },
+            Outcome::Complete { .. } => {
+                let what = format!("script {} of {}: {files}", step.saturating_add(1), self.scripts(&target));
+                self.write_fact("write.step", what);
+                self.resume_at(step.saturating_add(1));
+            }
+            Outcome::Failed { command, status, .. } => {
+                let command = u8::try_from(command).unwrap_or(u8::MAX);
+                self.stopped(StepFailure { command, status: Some(status) });
+            }
+            Outcome::Unreadable(why) => {
+                self.fact("card.hint", format!("a response that cannot be read: {why}"));
+                self.stopped(StepFailure { command: 0, status: None });
+            }
+        }
+    }
+
+    /// The card has stopped within a script: before the write ends, its EF.IMSI is read.
+    fn stopped(&mut self, failure: StepFailure) {
+        if let Some(active) = &mut self.card.active {
+            active.failure = Some(failure);
+        }
+        let why = self.why_stopped();
+        self.doubt(&why);
+    }
+
+    /// File and status word where the active write stopped.
+    fn why_stopped(&mut self) -> String {
+        let failure = self.card.active.as_ref().and_then(|active| active.failure);
+        let Some((StepFailure { command, status }, Ok(Some(script)))) = failure.zip(Some(self.next_script())) else {
+            return String::new();
+        };
+        match (script.commands.get(usize::from(command)), status) {
+            (Some(command), Some(status)) => format!("{}: {status}", command.file),
+            (None, Some(status)) => status.to_string(),
+            (_, None) => "its response cannot be read".to_owned(),
+        }
+    }
+
+    /// What a poll reads now, and the script that does it.
+    pub(super) fn question(&self) -> (Reads, ScriptOctets) {
+        let profile = self.terms.profile;
+        let of_unsettled = || self.card.unsettled.last().map(|last| self.unanswered(&last.target, last.step));
+        let active = self.card.active.as_ref();
+        let unanswered = match active.map(|active| (active.state, active)) {
+            Some((WriteState::Unknown, active)) if active.failure.is_none() => {
+                Some(self.unanswered(&active.order.target, active.step))
+            }
+            Some((WriteState::Unknown, _)) => None,
+            Some((WriteState::Queued, _)) => of_unsettled(),
+            _ if self.may_prove_claim() => {
+                let script = plan::read_iccid(profile);
+                return (Reads { tar: script.tar, file: ReadFile::Iccid }, ScriptOctets(script.data));
+            }
+            Some(_) => None,
+            None => of_unsettled(),
+        };
+        let imsi_tar = profile.imsi_tar();
+        match unanswered {
+            Some(Unanswered { tar, select, .. }) if tar != imsi_tar => {
+                // One SELECT always fits the format: that of a script is what was planned.
+                let data = encode(profile.write.format, &ScriptOptions::default(), &[select]).unwrap_or_default();
+                (Reads { tar, file: ReadFile::Nothing }, ScriptOctets(data))
+            }
+            _ => {
+                let script = plan::read_imsi(profile, imsi_tar);
+                (Reads { tar: script.tar, file: ReadFile::Imsi }, ScriptOctets(script.data))
+            }
+        }
+    }
+
+    /// The script `step` of the plan for this target.
+    fn unanswered(&self, target: &Subscription, step: u8) -> Unanswered {
+        let plan = Plan::of(self.terms.profile, target).ok();
+        let script = plan.as_ref().and_then(|plan| plan.scripts.get(usize::from(step)));
+        Unanswered {
+            tar: script.map_or(self.terms.profile.imsi_tar(), |script| script.tar),
+            writes_imsi: self.writes_imsi(target, step),
+            select: script.and_then(|script| script.commands.first()).map(|first| first.apdu.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// An authenticated answer to a poll; `false` where it does not say what was asked.
+    pub(super) fn files_read(
+        &mut self,
+        reads: Reads,
+        response: &ScriptOctets,
+        from: Option<Msisdn>,
+        device: Option<DeviceView>,
+    ) -> bool {
+        let (profile, format) = (self.terms.profile, self.terms.profile.write.format);
+        match reads.file {
+            ReadFile::Nothing => self.files_fenced(reads.tar, None, from),
+            ReadFile::Imsi => match plan::read_imsi(profile, reads.tar).outcome(format, &response.0) {
+                Outcome::Complete { read: Some(octets) } => {
+                    self.files_fenced(reads.tar, Some(imsi(&octets)), from)
+                }
+                _ => self.files_fenced(reads.tar, None, from),
+            },
+            ReadFile::Iccid => match plan::read_iccid(profile).outcome(format, &response.0) {
+                Outcome::Complete { read: Some(octets) } => {
+                    self.settle_claim_by_iccid(&octets, device);
+                    true
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Nothing older than the poll can execute any more in the scope of its TAR; `found` is what EF.IMSI holds, where it
+    /// was read. `false` where that would have to be known.
+    fn files_fenced(&mut self, tar: Tar, found: Option<Found>, from: Option<Msisdn>) -> bool {
+        (self.card.resync, self.card.restored) = (false, false);
+        if let Some(active) = &mut self.card.active {
+            active.refused_in_clear = false;
+        }
+        let settled = self.settle_by_files(tar, found, from);
+        let still_open = !self.card.unsettled.is_empty();
+        let Some(active) = self.card.active.clone() else { return found.is_some() || settled };
+        let target = &active.order.target;
+        let has_target = found == Some(Some(target.imsi));
+        let may_have = active.failure.is_some() || self.writes_imsi(target, active.step);
+        match active.state {
+            WriteState::Queued if still_open && !settled => {
+                let wait_s = self.terms.timers.result_polls_s.first().copied().unwrap_or(600);
+                self.poll_from(self.now + wait_s * 1000);
+            }
+            WriteState::Unknown if has_target && may_have => self.in_files(target.clone(), from),
+            WriteState::Unknown if found.is_none() && self.writes_imsi(target, active.step) => return false,
+            WriteState::Unknown if active.failure.is_some() => {
+                let why = self.why_stopped();
+                self.end(End::Failed, Some(why));
+            }
+            WriteState::Unknown => self.not_applied(),
+            WriteState::Written if has_target => self.in_files(target.clone(), from),
+            WriteState::Written if found.is_some() => {
+                let what = match found.flatten() {
+                    Some(imsi) => format!("EF.IMSI holds {imsi}"),
+                    None => "EF.IMSI holds no IMSI".to_owned(),
+                };
+                self.end(End::RolledBack, Some(what));
+            }
+            _ => return found.is_some() || settled,
+        }
+        true
+    }
+
+    /// The card has the IMSI of the active write in its files: in effect where it answers under that subscription.
+    fn in_files(&mut self, target: Subscription, from: Option<Msisdn>) {
+        if self.answers_as(&target, from) {
+            self.replace_subscription(target);
+            self.end(End::Effective, None);
+        } else {
+            self.written();
+            self.result_is_to_come();
+        }
+    }
+
+    /// Whether an answer shows that the card has service as `target`, or on site that it was reset since.
+    fn answers_as(&self, target: &Subscription, from: Option<Msisdn>) -> bool {
+        let not_reset = |active: &Active| active.order.target == *target && active.state != WriteState::Written;
+        from.map_or(!self.card.active.as_ref().is_some_and(not_reset), |from| from == target.msisdn)
+    }
+
+    /// What writes before came to that ended unresolved; whether any is settled.
+    fn settle_by_files(&mut self, tar: Tar, found: Option<Found>, from: Option<Msisdn>) -> bool {
+        let mut settled = false;
+        for Unsettled { tid, target, step, .. } in self.card.unsettled.clone() {
+            let unanswered = self.unanswered(&target, step);
+            let fenced = self.terms.profile.mt.scope != Scope::Tar || unanswered.tar == tar;
+            let status = match found {
+                _ if !fenced => continue,
+                Some(found) if found == Some(target.imsi) && self.answers_as(&target, from) => WriteStatus::Confirmed,
+                // The card has it in its files, and has not begun to use it.
+                Some(found) if found == Some(target.imsi) => continue,
+                None if unanswered.writes_imsi => continue,
+                Some(_) | None => WriteStatus::Refused,
+            };
+            self.late_proof(tid, status, found.flatten());
+            settled = true;
+        }
+        settled
+    }
+}
+
+/// The files that a script updates.
+fn updated(script: &PlannedScript) -> String {
+    let updates = script.commands.iter().filter(|command| command.action == Action::Update);
+    updates.map(|command| command.file.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The IMSI in the octets of EF.IMSI.
+fn imsi(octets: &[u8]) -> Found {
+    Imsi::from_ef(octets).ok()
+}
