@@ -116,10 +116,16 @@ impl Profile {
     /// The counter scope that this profile's packets fall in, for a card that uses key set `kvn`.
     #[must_use]
     pub fn scope(&self, kvn: u8) -> String {
+        self.scope_of(kvn, self.mt.tar)
+    }
+
+    /// The counter scope that a packet to `tar` under key set `kvn` falls in.
+    #[must_use]
+    pub fn scope_of(&self, kvn: u8, tar: Tar) -> String {
         match self.mt.scope {
             Scope::Card => "*".to_owned(),
             Scope::Keyset => format!("kvn:{kvn}"),
-            Scope::Tar => format!("tar:{}", self.mt.tar),
+            Scope::Tar => format!("tar:{tar}"),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::octets::{spi1, spi2, tar};
-use crate::ota::{CounterMode, PorRequest, Spi1, Spi2, Tar};
+use crate::ota::{CounterMode, CpiPosition, PorRequest, Reference, Spi1, Spi2, SplitOptions, Tar};
 
 /// The names that `algorithms` may hold.
 const ALGORITHMS: [&str; 4] = ["aes", "3des2", "3des3", "des"];
@@ -78,6 +78,23 @@ pub enum CpiPlace {
 }
 
 impl Mt {
+    /// How packets are cut into parts. An 8-bit reference is the lower octet of `reference`.
+    #[must_use]
+    pub const fn split_options(&self, reference: u16) -> SplitOptions {
+        let [_, low] = reference.to_be_bytes();
+        SplitOptions {
+            reference: match self.ref_bits {
+                16 => Reference::Bits16(reference),
+                _ => Reference::Bits8(low),
+            },
+            cpi_position: match self.cpi {
+                CpiPlace::First => CpiPosition::First,
+                CpiPlace::AfterConcat => CpiPosition::AfterConcatenation,
+            },
+            cpi_in_every_part: self.cpi_every_part,
+        }
+    }
+
     /// What no single key shows: the key that is wrong and what it may hold.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let mode = match self.mode.as_str() {
