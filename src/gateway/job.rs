@@ -181,6 +181,9 @@ impl Gateway {
             Input::Response { cntr, rsc, data, from, .. } => {
                 let device = match data {
                     ResponseData::State(_) => Some(self.view_device(device, card, writes).await?),
+                    ResponseData::Script(_) if card.claimed.is_some() => {
+                        Some(self.view_device(device, card, writes).await?)
+                    }
                     _ => None,
                 };
                 Event::Response { cntr: *cntr, rsc: *rsc, data: data.clone(), from: *from, device }

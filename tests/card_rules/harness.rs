@@ -268,8 +268,20 @@ impl Rig {
     /// A response to the outstanding packet.
     pub(crate) fn answer(&mut self, rsc: Rsc, data: ResponseData) -> &Step {
         let cntr = self.outstanding();
-        let device = matches!(data, ResponseData::State(_)).then(|| self.device.clone());
-        self.event(Event::Response { cntr, rsc, data, from: None, device })
+        self.answer_to(cntr, rsc, data, None)
+    }
+
+    /// A response to any packet, from a number or on site.
+    pub(crate) fn answer_to(
+        &mut self,
+        cntr: Cntr,
+        rsc: Rsc,
+        data: ResponseData,
+        from: Option<Msisdn>,
+    ) -> &Step {
+        let named = matches!(data, ResponseData::State(_) | ResponseData::Script(_));
+        let device = named.then(|| self.device.clone());
+        self.event(Event::Response { cntr, rsc, data, from, device })
     }
 
     /// PoR 00 to the outstanding packet with the result of the write of transaction `tid`.

@@ -2,24 +2,14 @@
 //! read from the card's files.
 
 use super::Work;
+use crate::applet::WriteStatus;
 use crate::card::plan::{self, Action, Outcome, Plan, PlannedScript};
 use crate::card::{
-    Active, DeviceView, End, Method, ReadFile, Reads, Scope, ScriptOctets, StepFailure, Subscription, Unsettled,
-    WriteState,
+    Active, DeviceView, End, Method, Profile, ReadFile, Reads, Scope, ScriptOctets, StepFailure, Subscription,
+    Unsettled, WriteState,
 };
-use crate::applet::WriteStatus;
 use crate::identity::{Imsi, Msisdn};
-use crate::ota::script::{ScriptOptions, encode};
 use crate::ota::Tar;
-
-/// A script that was handed out and not answered: the card may still execute it.
-struct Unanswered {
-    tar: Tar,
-    /// Whether it is the last of its plan, which writes EF.IMSI.
-    writes_imsi: bool,
-    /// Its first command, a SELECT.
-    select: Vec<u8>,
-}
 
 /// What EF.IMSI holds, as the card answers; `None` where it holds no IMSI.
 type Found = Option<Imsi>;
@@ -35,20 +25,22 @@ impl Work<'_> {
         let Some(active) = self.card.active.as_mut().filter(|_| profile.method == Method::Rfm) else {
             return Ok(None);
         };
-        let mut plan = Plan::of(profile, &active.order.target).map_err(|error| error.to_string())?;
+        let plan = Plan::of(profile, &active.order.target).map_err(|error| error.to_string())?;
         // A plan that has become shorter begins anew: what is written twice is the same.
         if usize::from(active.step) >= plan.scripts.len() {
             active.step = 0;
         }
-        if plan.scripts.is_empty() {
-            return Err("its plan has no script".to_owned());
-        }
-        Ok(Some(plan.scripts.swap_remove(active.step.into())))
+        let script = plan.scripts.into_iter().nth(active.step.into());
+        script.map(Some).ok_or_else(|| "its plan has no script".to_owned())
+    }
+
+    fn plan(&self, target: &Subscription) -> Option<Plan> {
+        Plan::of(self.terms.profile, target).ok()
     }
 
     /// How many scripts the plan of this target has.
     fn scripts(&self, target: &Subscription) -> usize {
-        Plan::of(self.terms.profile, target).map_or(0, |plan| plan.scripts.len())
+        self.plan(target).map_or(0, |plan| plan.scripts.len())
     }
 
     /// Whether EF.IMSI of the card may be that of `target` once `step` was handed out.
@@ -63,7 +55,7 @@ impl Work<'_> {
         let Some(active) = &self.card.active else { return };
         let (target, step) = (active.order.target.clone(), active.step);
         let files = updated(&script);
-        match script.outcome(self.terms.profile.write.format, &response.0) {
+        match script.outcome(&response.0) {
             Outcome::Complete { read } if self.writes_imsi(&target, step) => match read.as_deref().and_then(imsi) {
                 Some(imsi) if imsi == target.imsi => self.written_with(&files),
                 _ => self.doubt("EF.IMSI was updated and does not hold the target"),
@@ -106,14 +98,13 @@ impl Work<'_> {
         }
     }
 
-    /// What a poll reads now, and the script that does it.
+    /// What a poll asks now, and the script that does it.
     pub(super) fn question(&self) -> (Reads, ScriptOctets) {
         let profile = self.terms.profile;
-        let of_unsettled = || self.card.unsettled.last().map(|last| self.unanswered(&last.target, last.step));
-        let active = self.card.active.as_ref();
-        let unanswered = match active.map(|active| (active.state, active)) {
+        let of_unsettled = || self.card.unsettled.last().map(|last| (&last.target, last.step));
+        let asked = match self.card.active.as_ref().map(|active| (active.state, active)) {
             Some((WriteState::Unknown, active)) if active.failure.is_none() => {
-                Some(self.unanswered(&active.order.target, active.step))
+                Some((&active.order.target, active.step))
             }
             Some((WriteState::Unknown, _)) => None,
             Some((WriteState::Queued, _)) => of_unsettled(),
@@ -124,29 +115,12 @@ impl Work<'_> {
             Some(_) => None,
             None => of_unsettled(),
         };
-        let imsi_tar = profile.imsi_tar();
-        match unanswered {
-            Some(Unanswered { tar, select, .. }) if tar != imsi_tar => {
-                // One SELECT always fits the format: that of a script is what was planned.
-                let data = encode(profile.write.format, &ScriptOptions::default(), &[select]).unwrap_or_default();
-                (Reads { tar, file: ReadFile::Nothing }, ScriptOctets(data))
-            }
-            _ => {
-                let script = plan::read_imsi(profile, imsi_tar);
-                (Reads { tar: script.tar, file: ReadFile::Imsi }, ScriptOctets(script.data))
-            }
-        }
-    }
-
-    /// The script `step` of the plan for this target.
-    fn unanswered(&self, target: &Subscription, step: u8) -> Unanswered {
-        let plan = Plan::of(self.terms.profile, target).ok();
-        let script = plan.as_ref().and_then(|plan| plan.scripts.get(usize::from(step)));
-        Unanswered {
-            tar: script.map_or(self.terms.profile.imsi_tar(), |script| script.tar),
-            writes_imsi: self.writes_imsi(target, step),
-            select: script.and_then(|script| script.commands.first()).map(|first| first.apdu.clone()).unwrap_or_default(),
-        }
+        // What may still be executed is asked for where it would be: the answer is a fence there.
+        let poll = asked.and_then(|(target, step)| self.plan(target)?.poll(profile, usize::from(step)));
+        let poll = poll.unwrap_or_else(|| plan::read_imsi(profile, imsi_tar(profile)));
+        let reads = poll.commands.last().is_some_and(|last| last.action == Action::Read);
+        let file = if reads { ReadFile::Imsi } else { ReadFile::Nothing };
+        (Reads { tar: poll.tar, file }, ScriptOctets(poll.data))
     }
 
     /// An authenticated answer to a poll; `false` where it does not say what was asked.
@@ -157,16 +131,16 @@ impl Work<'_> {
         from: Option<Msisdn>,
         device: Option<DeviceView>,
     ) -> bool {
-        let (profile, format) = (self.terms.profile, self.terms.profile.write.format);
+        let profile = self.terms.profile;
         match reads.file {
             ReadFile::Nothing => self.files_fenced(reads.tar, None, from),
-            ReadFile::Imsi => match plan::read_imsi(profile, reads.tar).outcome(format, &response.0) {
+            ReadFile::Imsi => match plan::read_imsi(profile, reads.tar).outcome(&response.0) {
                 Outcome::Complete { read: Some(octets) } => {
                     self.files_fenced(reads.tar, Some(imsi(&octets)), from)
                 }
                 _ => self.files_fenced(reads.tar, None, from),
             },
-            ReadFile::Iccid => match plan::read_iccid(profile).outcome(format, &response.0) {
+            ReadFile::Iccid => match plan::read_iccid(profile).outcome(&response.0) {
                 Outcome::Complete { read: Some(octets) } => {
                     self.settle_claim_by_iccid(&octets, device);
                     true
@@ -235,14 +209,16 @@ impl Work<'_> {
     fn settle_by_files(&mut self, tar: Tar, found: Option<Found>, from: Option<Msisdn>) -> bool {
         let mut settled = false;
         for Unsettled { tid, target, step, .. } in self.card.unsettled.clone() {
-            let unanswered = self.unanswered(&target, step);
-            let fenced = self.terms.profile.mt.scope != Scope::Tar || unanswered.tar == tar;
+            let plan = self.plan(&target);
+            let script = plan.as_ref().and_then(|plan| plan.scripts.get(usize::from(step)));
+            let asked = script.map_or(imsi_tar(self.terms.profile), |script| script.tar);
+            let fenced = self.terms.profile.mt.scope != Scope::Tar || asked == tar;
             let status = match found {
                 _ if !fenced => continue,
                 Some(found) if found == Some(target.imsi) && self.answers_as(&target, from) => WriteStatus::Confirmed,
                 // The card has it in its files, and has not begun to use it.
                 Some(found) if found == Some(target.imsi) => continue,
-                None if unanswered.writes_imsi => continue,
+                None if self.writes_imsi(&target, step) => continue,
                 Some(_) | None => WriteStatus::Refused,
             };
             self.late_proof(tid, status, found.flatten());
@@ -256,6 +232,11 @@ impl Work<'_> {
 fn updated(script: &PlannedScript) -> String {
     let updates = script.commands.iter().filter(|command| command.action == Action::Update);
     updates.map(|command| command.file.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where EF.IMSI is written and read.
+fn imsi_tar(profile: &Profile) -> Tar {
+    profile.write.steps.last().and_then(|step| step.tar).unwrap_or(profile.mt.tar)
 }
 
 /// The IMSI in the octets of EF.IMSI.

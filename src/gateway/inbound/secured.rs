@@ -33,7 +33,7 @@ impl Gateway {
         let mut without_profile = None;
         for Candidate { card, keys } in &candidates {
             match self.profile(&card.profile) {
-                Some(profile) if profile.mo.tar == Some(header.tar) => {
+                Some(profile) if profile.mo.tar == Some(header.tar) && profile.mo.dialect != Dialect::Silent => {
                     levels.entry(profile.mo.min_spi1.0).or_default().push((card.id, keys.clone()));
                 }
                 Some(_) => {}
@@ -103,7 +103,7 @@ impl Gateway {
             let opened =
                 self.open_response(card, keys, profile, command, profile.mt.spi2_sms, packet).await?;
             let Some(opened) = opened else { continue };
-            let data = response_data(&opened.data);
+            let data = response_data(profile, opened.data);
             let input =
                 Input::Response { cntr: opened.cntr, rsc: opened.rsc, data, from: Some(from), relayed: None };
             self.on_card(card.id, input).await?;
