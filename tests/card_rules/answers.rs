@@ -1,7 +1,7 @@
 //! What a PoR says (rules section 2).
 
 use airwrite::applet::{LastState, WriteResult, WriteStatus, detail};
-use airwrite::card::{End, Event, Purpose, ResponseData, WriteState};
+use airwrite::card::{End, Event, Purpose, RESTORE_GAP, ResponseData, WriteState};
 use airwrite::identity::Eid;
 use airwrite::ota::{Cntr, Rsc};
 
@@ -205,7 +205,7 @@ fn the_counter_jumps_only_after_a_poll_sent_once_to_one_number() {
     rig.answer(Rsc::CNTR_LOW, ResponseData::None);
     rig.run_for(90 * SECOND);
     assert!(rig.facts().contains(&"card.counter"));
-    assert_eq!(rig.outstanding().get(), 104 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 104 + RESTORE_GAP);
     assert_eq!(rig.legs().len(), 2);
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);

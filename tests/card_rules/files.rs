@@ -15,52 +15,14 @@ const FIRST: Tar = Tar([0xB0, 0x00, 0x11]);
 /// Where EF.LOCI and EF.IMSI are written, by the second.
 const SECOND_TAR: Tar = Tar([0xB0, 0x00, 0x10]);
 
-const PROFILE: &str = r#"
-name = "usim-rfm"
-method = "rfm"
-[mt]
-tar = "B00010"
-kvn = 1
-scope = "tar"
-mode = "10"
-start = "import"
-spi1 = "16"
-spi2_sms = "39"
-spi2_relay = "19"
-algorithms = ["aes"]
-max_parts = 5
-cpi = "first"
-cpi_every_part = false
-ref_bits = 8
-[mo]
-dialect = "none"
-[poll]
-kind = "read_imsi"
-[trust]
-binding_policy = "accept"
-allow_claimed_imei = true
-[write]
-refresh = "none"
-mnc_digits = 2
-msisdn_alpha = 10
-[[write.step]]
-file = "msisdn"
-tar = "B00011"
-value = "order"
-[[write.step]]
-file = "loci"
-value = "blank"
-[[write.step]]
-file = "imsi"
-value = "order"
-"#;
+const PROFILE: &str = include_str!("../data/profiles/usim-two-tars.toml");
 
 pub(crate) fn profile() -> Profile {
     Profile::from_toml(PROFILE).expect("the profile")
 }
 
-fn iccid() -> Iccid {
-    "89049032000000000017".parse().expect("an ICCID")
+pub(crate) fn iccid() -> Iccid {
+    "89049032000000000011".parse().expect("an ICCID")
 }
 
 /// A card without applet and without EID.
@@ -557,7 +519,7 @@ fn a_claim_is_not_taken_from_another_card_nor_against_the_profile() {
     let mut other = rig();
     claim(&mut other);
     other.hand_over(OLD);
-    answer_iccid(&mut other, "89049032000000000025".parse().expect("an ICCID"));
+    answer_iccid(&mut other, "89049032000000000029".parse().expect("an ICCID"));
     assert_eq!(other.facts(), ["binding.suspect"]);
     assert!(other.card.binding.is_none() && other.card.claimed.is_none());
 

@@ -2,7 +2,7 @@
 
 use airwrite::applet::{BindingAck, BindingResult, LastState, Message, WriteStatus};
 use airwrite::card::{
-    Answer, Cancellation, DeviceView, End, Event, Purpose, ResponseData, Submitted, WriteState,
+    Answer, Cancellation, DeviceView, End, Event, Purpose, RESTORE_GAP, ResponseData, Submitted, WriteState,
 };
 use airwrite::ota::{Rsc, Spi2};
 
@@ -507,10 +507,10 @@ fn after_a_restore_the_counter_jumps_once() {
     let mut rig = Rig::new();
     rig.epoch = 2;
     rig.order(1);
-    assert_eq!(rig.last_seal().cntr.get(), 101 + (1 << 16));
+    assert_eq!(rig.last_seal().cntr.get(), 101 + RESTORE_GAP);
     rig.cancel(1);
     rig.order(2);
-    assert_eq!(rig.last_seal().cntr.get(), 102 + (1 << 16));
+    assert_eq!(rig.last_seal().cntr.get(), 102 + RESTORE_GAP);
 }
 
 #[test]

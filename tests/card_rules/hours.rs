@@ -55,6 +55,7 @@ fn what_falls_due_at_night() {
                     write: write_id(9),
                     tid: unsettled.tid,
                     target: unsettled.order.target,
+                    step: 0,
                 });
                 rig.order(2);
             },

@@ -3,7 +3,7 @@
 
 use airwrite::applet::{BindingResult, LastState, Message, WriteStatus};
 use airwrite::card::{
-    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, ResponseData, WriteState,
+    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, RESTORE_GAP, ResponseData, WriteState,
 };
 use airwrite::identity::Imei;
 use airwrite::ota::{Cntr, Rsc};
@@ -334,7 +334,7 @@ fn in_a_restored_store_the_card_is_asked_before_its_word_changes_anything() {
     assert_eq!(rig.facts(), ["binding.suspect"]);
     assert_eq!(rig.card.binding.as_ref().map(|binding| binding.imei), Some(imei()));
     assert!(rig.card.restored && rig.purpose() == Some(Purpose::Poll));
-    assert_eq!(rig.outstanding().get(), 102 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 102 + RESTORE_GAP);
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
     assert!(!rig.card.restored && rig.facts().contains(&"card.counter"));

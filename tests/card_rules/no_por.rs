@@ -6,7 +6,7 @@ use airwrite::ota::Spi2;
 
 use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, START, imei, number, target, write_id};
 
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let profile = include_str!("../../config/profiles/airwrite-applet.toml");
     let profile = profile.replace("spi2_sms = \"39\"", "spi2_sms = \"00\"");
     let mut rig = Rig::new();

@@ -1,7 +1,7 @@
 //! Cards that are written on site: packets that the business platform brings to them (rules section 7).
 
 use airwrite::applet::{LastState, Message, WriteResult, WriteStatus};
-use airwrite::card::{Bearer, End, Event, Order, Purpose, Refused, ResponseData, WriteState};
+use airwrite::card::{Bearer, End, Event, Order, Purpose, RESTORE_GAP, Refused, ResponseData, WriteState};
 use airwrite::ota::Rsc;
 
 use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, message, number, other_imei, target, write_id};
@@ -176,7 +176,7 @@ fn a_poll_on_site_answered_02_is_made_anew_and_jumps_where_it_was_read_once() {
     rig.answer(Rsc::CNTR_LOW, ResponseData::None);
     assert_eq!(rig.facts(), ["card.counter"]);
     export(&mut rig);
-    assert_eq!(rig.outstanding().get(), 104 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 104 + RESTORE_GAP);
 }
 
 #[test]

@@ -75,8 +75,12 @@ impl Work<'_> {
                 && active.not_before <= self.now
         });
         let polled = self.relayed().is_some_and(|packet| packet.purpose == Purpose::Poll);
-        if due && polled && !self.poll_numbers().is_empty() {
-            self.card.outstanding = None;
+        match (due && polled, self.card.active.as_ref()) {
+            (true, Some(active)) if self.poll_numbers().is_empty() => {
+                self.poll_from(next_result_poll(active.since, self.terms.timers, self.now));
+            }
+            (true, _) => self.card.outstanding = None,
+            (false, _) => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::applet::Message;
-use crate::card::{CardId, Event, FromCard};
+use crate::card::{CardId, Dialect, Event, FromCard};
 use crate::gateway::Gateway;
 use crate::gateway::job::{CardError, Hint, Input};
 use crate::gateway::on_site::response_data;

@@ -32,7 +32,7 @@ mod subscription;
 mod write;
 
 pub use api_key::{ApiKey, decode_api_key, encode_api_key};
-pub use card::{CARD_OCTETS_MAX, COUNTERS_MAX, LEGS_MAX, OWED_MAX, decode_card, encode_card};
+pub use card::{CARD_OCTETS_MAX, LEGS_MAX, OWED_MAX, decode_card, encode_card};
 pub use claim::{
     Claim, Holder, IdempotencyKey, decode_claim, decode_idempotency, encode_claim, encode_idempotency,
 };

@@ -21,7 +21,7 @@ use binding::{BindingBody, ClaimedBody, HeldBody};
 use packet::{NoticeBody, OutstandingBody, OwedBody};
 
 /// Most octets of a card's body, so that the stored value stays below 4 KiB. Kept where every text of the card (owner,
-/// profile, counter scopes, message ids) has at most 65 octets.
+/// profile, message ids) has at most 65 octets, and a counter scope at most 16: `tar:` and 6 digits are the longest.
 pub const CARD_OCTETS_MAX: usize = 4 * 1024 - 10;
 
 /// Most destinations of one packet.

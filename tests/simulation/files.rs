@@ -1,0 +1,282 @@
+//! Writes by remote file management through the whole gateway, to a card without applet by hand.
+
+use std::time::Duration;
+
+use airwrite::card::{End, Profile, WriteId, WriteState};
+use airwrite::gateway::{CardRef, Export};
+use airwrite::ota::script::decode_compact;
+use airwrite::ota::Tar;
+use airwrite::store::keys;
+
+use crate::by_hand::{ROK, binding_request, entries};
+use crate::common::hand_card::{HandCard, command_user_data};
+use crate::common::hand_files::{HandFiles, LOCI, MSISDN, Script};
+use crate::common::scene::{Scene, Setup};
+use crate::common::smsc::{Smsc, message, plain_message};
+
+const FIRST: Tar = Tar([0xB0, 0x00, 0x11]);
+const SECOND: Tar = Tar([0xB0, 0x00, 0x10]);
+
+/// The cards of the sample have the profile with two scripts, to two TARs.
+fn profile(change: impl Fn(&str) -> String) -> Profile {
+    let text = change(include_str!("../data/profiles/usim-two-tars.toml"));
+    let mut profile = Profile::from_toml(&text).unwrap();
+    "airwrite-applet".clone_into(&mut profile.name);
+    profile
+}
+
+async fn scene_with(seed: u64, change: impl Fn(&str) -> String) -> (Scene, Smsc, HandFiles) {
+    let setup = Setup { by_hand: true, profile: profile(change), ..Setup::new(2, seed) };
+    let (scene, smsc) = Smsc::bound(Scene::with(setup).await).await;
+    let card = HandFiles::new(&scene, 0);
+    (scene, smsc, card)
+}
+
+async fn scene(seed: u64) -> (Scene, Smsc, HandFiles) {
+    scene_with(seed, str::to_owned).await
+}
+
+/// A write for a device that the business platform says the first card is in.
+async fn ordered(scene: &Scene) -> WriteId {
+    let card = CardRef::Iccid(scene.sample.cards[0].iccid.unwrap());
+    scene.gateway.supply_binding(&Scene::owner(), scene.imei(0), card).await.unwrap();
+    scene.order(0).await
+}
+
+async fn state(scene: &Scene, write: WriteId) -> &'static str {
+    scene.write(write).await.state.name()
+}
+
+/// The card executes the next packet; its response comes from `from`.
+async fn answer_next(smsc: &mut Smsc, card: &mut HandFiles, from: &str) -> Script {
+    let (_, script) = card.next(smsc).await;
+    let por = card.execute(&script);
+    assert_eq!(smsc.deliver(message(from, por)).await, ROK);
+    script
+}
+
+/// What the owner was told of the write: kind and detail.
+async fn told(scene: &Scene, write: WriteId) -> Vec<(String, String)> {
+    let facts = scene.told().await.into_iter().map(|told| told.fact);
+    let of_write = facts.filter(|fact| fact.write.is_some_and(|(id, _)| id == write));
+    of_write.map(|fact| (fact.kind, fact.detail)).collect()
+}
+
+/// R15, R17, R18: over the air, script by script, until the new number answers.
+#[tokio::test(start_paused = true)]
+async fn a_card_without_applet_is_written_and_proved_by_its_files() {
+    let (scene, mut smsc, mut card) = scene(301).await;
+    let write = ordered(&scene).await;
+    let old = card.number.clone();
+    let target = scene.write(write).await.target;
+    let plan = scene.write(write).await.plan.unwrap();
+    assert_eq!((plan.scripts, plan.parts, plan.messages, plan.step), (2, 2, 4, 0));
+
+    let first = answer_next(&mut smsc, &mut card, &old).await;
+    assert_eq!(first.tar, FIRST);
+    assert_eq!(scene.write(write).await.plan.unwrap().step, 1);
+    let second = answer_next(&mut smsc, &mut card, &old).await;
+    assert_eq!((second.tar, card.imsi()), (SECOND, target.imsi));
+    assert!(second.cntr > first.cntr);
+    let written = scene.write(write).await;
+    assert_eq!((written.state, written.plan.unwrap().step), (WriteState::Written, 2));
+    assert_eq!(scene.card(0).await.current.unwrap().msisdn.as_str(), old);
+
+    // Asked at both numbers; the old one answers while the card has not begun to use it.
+    let (to, poll) = card.next(&mut smsc).await;
+    let (other, again) = card.next(&mut smsc).await;
+    assert_eq!((poll == again, to == other), (true, false));
+    let por = card.execute(&poll);
+    assert_eq!(smsc.deliver(message(&old, por)).await, ROK);
+    assert_eq!(state(&scene, write).await, "written");
+    let (_, poll) = card.next(&mut smsc).await;
+    let por = card.execute(&poll);
+    assert_eq!(smsc.deliver(message(target.msisdn.as_str(), por.clone())).await, ROK);
+    let effective = scene.write(write).await;
+    assert_eq!((effective.state.name(), effective.imei_verified), ("effective", Some(false)));
+    assert_eq!(scene.card(0).await.current, Some(target));
+    let kinds: Vec<String> = told(&scene, write).await.into_iter().map(|(kind, _)| kind).collect();
+    let expected = ["accepted", "sent", "step", "sent", "written", "effective"];
+    assert_eq!(kinds, expected.map(|kind| format!("write.{kind}")));
+    // I6: the same again changes nothing.
+    assert_eq!(smsc.deliver(message(&old, por)).await, ROK);
+    assert_eq!(scene.write(write).await.seq, effective.seq);
+}
+
+/// I2, I3: what was answered does not go out again, and the script in the lane goes out in the same octets.
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_the_scripts_goes_on_with_the_unanswered_one() {
+    let (mut scene, mut smsc, mut card) = scene(302).await;
+    let write = ordered(&scene).await;
+    let old = card.number.clone();
+    answer_next(&mut smsc, &mut card, &old).await;
+    let (_, before) = card.next(&mut smsc).await;
+    scene.crash().await;
+    let (scene, mut smsc) = Smsc::bound(scene).await;
+    let (_, after) = card.next(&mut smsc).await;
+    assert_eq!(after, before);
+    let por = card.execute(&after);
+    assert_eq!(smsc.deliver(message(&old, por)).await, ROK);
+    assert_eq!(state(&scene, write).await, "written");
+    assert_eq!(told(&scene, write).await.iter().filter(|(kind, _)| kind == "write.step").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_that_stops_names_file_and_status_word() {
+    let (scene, mut smsc, mut card) = scene(303).await;
+    card.protected.push(LOCI.to_vec());
+    let write = ordered(&scene).await;
+    let old = card.number.clone();
+    let before = card.imsi();
+    for _ in 0..2 {
+        answer_next(&mut smsc, &mut card, &old).await;
+    }
+    assert_eq!(state(&scene, write).await, "unknown");
+    // EF.IMSI is read before that is believed; it went to both numbers.
+    let poll = answer_next(&mut smsc, &mut card, &old).await;
+    assert_eq!((poll.tar, card.imsi()), (SECOND, before));
+    let failed = scene.write(write).await;
+    let reason = failed.reason.unwrap();
+    assert_eq!(failed.state, WriteState::Ended(End::Failed));
+    assert!(reason.starts_with("EF.LOCI: 6982"), "{reason}");
+    assert_eq!(failed.plan.unwrap().step, 1);
+}
+
+/// A missing file is one that the card does not find.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_the_card_does_not_have_is_named() {
+    let (scene, mut smsc, mut card) = scene(304).await;
+    card.files.remove(&MSISDN.to_vec());
+    let write = ordered(&scene).await;
+    let old = card.number.clone();
+    answer_next(&mut smsc, &mut card, &old).await;
+    answer_next(&mut smsc, &mut card, &old).await;
+    let failed = scene.write(write).await;
+    assert_eq!(failed.reason.as_deref(), Some("EF.MSISDN: 6A82 file not found"));
+}
+
+/// Silence: asked under the TAR of the script that was not answered, which goes out again behind that fence.
+#[tokio::test(start_paused = true)]
+async fn an_unanswered_script_is_fenced_and_goes_out_anew() {
+    let (scene, mut smsc, mut card) = scene(305).await;
+    let write = ordered(&scene).await;
+    let old = card.number.clone();
+    let (_, lost) = card.next(&mut smsc).await;
+    scene.cancel(write).await.unwrap_err();
+    let (_, fence) = card.next(&mut smsc).await;
+    assert_eq!(fence.tar, lost.tar);
+    assert_eq!(decode_compact(&fence.data).unwrap().len(), 2, "the file is selected, no more");
+    let por = card.execute(&fence);
+    assert_eq!(smsc.deliver(message(&old, por)).await, ROK);
+    assert_eq!(state(&scene, write).await, "cancelled");
+    assert_eq!(card.files[&MSISDN.to_vec()], vec![0xFF; 24]);
+}
+
+/// R9: what a message without proof claims is bound once EF.ICCID proves the card.
+#[tokio::test(start_paused = true)]
+async fn r9_a_raw_imei_of_a_card_without_applet_is_proved_by_ef_iccid() {
+    let raw = |text: &str| text.replace("dialect = \"none\"", "dialect = \"raw_imei\"");
+    let (scene, mut smsc, mut card) = scene_with(306, raw).await;
+    let write = scene.order(0).await;
+    assert_eq!(state(&scene, write).await, "waiting");
+    let old = card.number.clone();
+    let imei = scene.imei(0).to_mobile_identity().to_vec();
+    assert_eq!(smsc.deliver(plain_message(&old, imei.clone())).await, ROK);
+    assert!(scene.card(0).await.binding.is_none());
+    // Another card has answered: nothing is bound.
+    let (_, poll) = card.next(&mut smsc).await;
+    card.set_iccid(scene.sample.cards[1].iccid.unwrap());
+    let por = card.execute(&poll);
+    assert_eq!(smsc.deliver(message(&old, por)).await, ROK);
+    assert_eq!((scene.count("binding.suspect").await, scene.count("binding.created").await), (1, 0));
+
+    card.set_iccid(scene.sample.cards[0].iccid.unwrap());
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(smsc.deliver(plain_message(&old, imei)).await, ROK);
+    answer_next(&mut smsc, &mut card, &old).await;
+    assert_eq!(scene.card(0).await.binding.unwrap().imei, scene.imei(0));
+    for _ in 0..2 {
+        answer_next(&mut smsc, &mut card, &old).await;
+    }
+    assert_eq!(state(&scene, write).await, "written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_that_sends_nothing_is_not_heard() {
+    let (scene, mut smsc, card) = scene(307).await;
+    let imei = scene.imei(0).to_mobile_identity().to_vec();
+    let secured = command_user_data(&binding_request(&scene, 1, 0));
+    let hand = HandCard::new(&scene, 0);
+    let request = hand.binding_request(2, scene.imei(0));
+    let under_mt_tar = hand.message_under(SECOND, 2, &request);
+    assert_eq!(smsc.deliver(plain_message(&card.number, imei)).await, ROK);
+    assert_eq!(smsc.deliver(message(&card.number, secured)).await, ROK);
+    assert_eq!(smsc.deliver(message(&card.number, under_mt_tar)).await, ROK);
+    assert!(scene.card(0).await.binding.is_none() && scene.card(0).await.claimed.is_none());
+    assert_eq!(entries(&scene, keys::Space::Stray).await.len(), 3);
+}
+
+/// R19, R20: every packet is read, brought to the card and answered; the poll comes after the reset.
+#[tokio::test(start_paused = true)]
+async fn r19_r20_on_site_script_by_script() {
+    let (scene, _smsc, mut card) = scene(308).await;
+    let named = scene.gateway.supply_binding(
+        &Scene::owner(),
+        scene.imei(0),
+        CardRef::Iccid(scene.sample.cards[0].iccid.unwrap()),
+    );
+    named.await.unwrap();
+    let order = airwrite::gateway::NewOrder {
+        bearer: Some(airwrite::card::Bearer::Relay),
+        ..scene.new_order(0, 0)
+    };
+    let write = scene.place(order, None).await.unwrap().write.id;
+    for (step, after) in ["queued", "written", "effective"].into_iter().enumerate() {
+        let export = scene.export(write).await;
+        assert_eq!(scene.export(write).await, export, "read again it is the same");
+        let script = opened(&card, &export);
+        let por = card.execute(&script);
+        // From RPL on, as the ENVELOPE response brings it.
+        let rapdu = [&por[..], &[0x90, 0x00]].concat();
+        let now = scene.post_back(&export, vec![(1, rapdu.clone())]).await;
+        assert_eq!(now.state.name(), after);
+        // I6: posted again, it changes nothing again.
+        if step < 2 {
+            assert_eq!(scene.post_back(&export, vec![(1, rapdu)]).await.state.name(), after);
+        }
+    }
+    assert_eq!(scene.card(0).await.current.unwrap().imsi, card.imsi());
+    assert_eq!(scene.write(write).await.imei_verified, Some(false));
+}
+
+fn opened(card: &HandFiles, export: &Export) -> Script {
+    use airwrite::ota::UserData;
+    use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
+    use airwrite::ota::tp::Deliver;
+    let [part] = export.parts.as_slice() else { panic!("one part: {export:?}") };
+    let (envelope, _) = read_ber(&part.apdu[5..]).unwrap();
+    let objects = read_all(envelope.value).unwrap();
+    let tpdu = Deliver::parse(find(&objects, tag::SMS_TPDU).unwrap()).unwrap();
+    card.open(&UserData::parse(&tpdu.user_data).unwrap().payload)
+}
+
+/// A card that answers no packet: its own message is the proof.
+#[tokio::test(start_paused = true)]
+async fn a_card_without_por_is_proved_by_its_result() {
+    let text = include_str!("../../config/profiles/airwrite-applet.toml");
+    let profile = Profile::from_toml(&text.replace("spi2_sms = \"39\"", "spi2_sms = \"00\"")).unwrap();
+    let setup = Setup { by_hand: true, profile, ..Setup::new(2, 309) };
+    let (scene, mut smsc) = Smsc::bound(Scene::with(setup).await).await;
+    let mut card = HandCard::new(&scene, 0);
+    let old = card.preset.msisdn.as_str().to_owned();
+    let write = ordered(&scene).await;
+    let packet = card.open(&smsc.submitted("1").await);
+    assert_eq!(packet.asked.0, 0);
+    let tid = packet.write().unwrap().tid;
+    let target = scene.write(write).await.target;
+    let result = card.result(tid, airwrite::applet::WriteStatus::Confirmed, target.imsi);
+    let result = card.message(&result);
+    assert_eq!(smsc.deliver(message(target.msisdn.as_str(), result)).await, ROK);
+    assert_eq!(state(&scene, write).await, "effective");
+    assert_ne!(old, target.msisdn.as_str());
+}
