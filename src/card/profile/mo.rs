@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::octets::{some_tar, spi1};
+use super::{Wrong, wrong};
 use crate::card::WINDOW;
 use crate::ota::{Spi1, Tar};
 
@@ -40,13 +41,12 @@ pub enum Dialect {
 }
 
 impl Mo {
-    /// What no single key shows: the key that is wrong and what it may hold.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(&self) -> Result<(), Wrong> {
         if self.dialect == Dialect::Secured && self.tar.is_none() {
-            return Err(("mo.tar", "the TAR under which the card sends".to_owned()));
+            return Err(wrong("mo.tar", "the TAR under which the card sends"));
         }
         if usize::from(self.window) != WINDOW {
-            return Err(("mo.window", WINDOW.to_string()));
+            return Err(wrong("mo.window", WINDOW.to_string()));
         }
         Ok(())
     }

@@ -1,17 +1,24 @@
 //! What a kind of card needs, and the timers of a write: configuration that the aggregate reads.
 
+mod file;
+mod lint;
 mod mo;
 mod mt;
 mod octets;
 mod timers;
+mod write;
 
 use serde::Deserialize;
 
+pub use file::{FileName, FileNameError};
+pub use lint::{Finding, Severity};
 pub use mo::{Dialect, Mo};
 pub use mt::{CpiPlace, Mt, Scope, Start};
 pub use timers::Timers;
+pub use write::{Session, StepValue, StepValueError, WriteStep, WriteTerms};
 
-use crate::applet::Refresh;
+use super::plan::{Plan, PlanError};
+use super::subscription::Subscription;
 use crate::ota::{PorRequest, Tar};
 
 /// A kind of card (`config/profiles/*.toml`).
@@ -87,16 +94,6 @@ pub enum BindingPolicy {
     Reject,
 }
 
-/// What a write asks of the card (`[write]`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WriteTerms {
-    /// The REFRESH that the applet is to end a write with (TS 102 223 §8.6). Always there with the applet, never with
-    /// remote file management, whose scripts carry none.
-    #[serde(deserialize_with = "octets::refresh")]
-    pub refresh: Option<Refresh>,
-}
-
 impl Profile {
     /// Reads a profile.
     ///
@@ -104,12 +101,9 @@ impl Profile {
     /// The first key that is missing, unknown, or holds what is not served.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
         let profile: Self = toml::from_str(text).map_err(|e| ProfileError::Toml(Box::new(e)))?;
-        let parts = [profile.mt.check(), profile.mo.check(), profile.check_method()];
-        match parts.into_iter().find_map(Result::err) {
-            None => Ok(profile),
-            Some((key, expected)) => {
-                Err(ProfileError::Value { profile: profile.name, key: key.to_owned(), expected })
-            }
+        match profile.check() {
+            Ok(()) => Ok(profile),
+            Err(Wrong { key, expected }) => Err(ProfileError::Value { profile: profile.name, key, expected }),
         }
     }
 
@@ -135,36 +129,62 @@ impl Profile {
         self.mt.spi2_sms.por() != PorRequest::None
     }
 
-    /// What must fit the method.
-    fn check_method(&self) -> Result<(), (&'static str, String)> {
-        let refuse = |key, expected: &str| Err((key, expected.to_owned()));
+    fn check(&self) -> Result<(), Wrong> {
+        self.mt.check()?;
+        self.mo.check()?;
         match self.method {
-            Method::Applet if self.poll.kind != PollKind::Applet => {
-                refuse("poll.kind", "\"applet\", as the method is")
+            Method::Applet => self.check_applet(),
+            Method::Rfm => self.check_rfm(),
+        }
+    }
+
+    fn check_applet(&self) -> Result<(), Wrong> {
+        if self.poll.kind != PollKind::Applet {
+            return Err(wrong("poll.kind", "\"applet\", as the method is"));
+        }
+        if self.write.refresh.is_none() {
+            return Err(wrong("write.refresh", "\"04\" or \"05\": the applet ends a write with a REFRESH"));
+        }
+        if !self.write.steps.is_empty() {
+            return Err(wrong("write.step", "none: the applet knows its files"));
+        }
+        Ok(())
+    }
+
+    fn check_rfm(&self) -> Result<(), Wrong> {
+        if self.poll.kind != PollKind::ReadImsi {
+            return Err(wrong("poll.kind", "\"read_imsi\", as the method is \"rfm\""));
+        }
+        for (key, spi2, example) in
+            [("mt.spi2_sms", self.mt.spi2_sms, "39"), ("mt.spi2_relay", self.mt.spi2_relay, "19")]
+        {
+            if spi2.por() != PorRequest::Always {
+                let expected =
+                    format!("a response always, as \"{example}\": nothing else proves what a script did");
+                return Err(wrong(key, expected));
             }
-            Method::Applet if self.write.refresh.is_none() => {
-                refuse("write.refresh", "\"04\" or \"05\": the applet ends a write with a REFRESH")
+        }
+        self.write.check_rfm()?;
+        // Sizes do not depend on the numbers, so that a plan for one order is there for all.
+        match Subscription::fullest().map(|order| Plan::of(self, &order)) {
+            Some(Err(PlanError::Step { step, file, expected })) => {
+                Err(wrong(format!("write.step {step} ({file})"), expected))
             }
-            Method::Applet => Ok(()),
-            Method::Rfm if self.poll.kind != PollKind::ReadImsi => {
-                refuse("poll.kind", "\"read_imsi\", as the method is \"rfm\"")
-            }
-            Method::Rfm if self.mt.spi2_sms.por() != PorRequest::Always => {
-                refuse("mt.spi2_sms", "a response always, as \"39\": nothing else proves what a script did")
-            }
-            Method::Rfm if self.mt.spi2_relay.por() != PorRequest::Always => {
-                refuse("mt.spi2_relay", "a response always, as \"19\": nothing else proves what a script did")
-            }
-            Method::Rfm if self.write.refresh.is_some() => {
-                refuse("write.refresh", "\"none\": scripts carry no REFRESH")
-            }
-            Method::Rfm => Ok(()),
+            Some(Err(error)) => Err(wrong("write.step", error.to_string())),
+            Some(Ok(_)) | None => Ok(()),
         }
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// A key and what it may hold.
+struct Wrong {
+    key: String,
+    expected: String,
+}
+
+fn wrong(key: impl Into<String>, expected: impl Into<String>) -> Wrong {
+    Wrong { key: key.into(), expected: expected.into() }
+}
 
 /// A profile that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::octets::{spi1, spi2, tar};
+use super::{Wrong, wrong};
 use crate::ota::{CounterMode, CpiPosition, PorRequest, Reference, Spi1, Spi2, SplitOptions, Tar};
 
 /// The names that `algorithms` may hold.
@@ -95,8 +96,7 @@ impl Mt {
         }
     }
 
-    /// What no single key shows: the key that is wrong and what it may hold.
-    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+    pub(super) fn check(&self) -> Result<(), Wrong> {
         let mode = match self.mode.as_str() {
             "10" => None,
             "11" => Some("\"10\" (must be higher): \"11\" (exactly one higher) is not served"),
@@ -121,6 +121,6 @@ impl Mt {
             wrong_algorithm
                 .map(|name| ("mt.algorithms", format!("names among {ALGORITHMS:?}, found {name:?}"))),
         ];
-        found.into_iter().flatten().next().map_or(Ok(()), Err)
+        found.into_iter().flatten().next().map_or(Ok(()), |(key, expected)| Err(wrong(key, expected)))
     }
 }

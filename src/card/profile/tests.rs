@@ -88,3 +88,96 @@ fn a_counter_may_start_at_the_time() {
     assert_eq!(applet_with("name", "name").unwrap().mt.start, Start::Import);
     assert_eq!(applet_with("start = \"import\"", "start = \"time\"").unwrap().mt.start, Start::Time);
 }
+
+const RFM: &str = include_str!("../../../config/profiles/usim-rfm.toml");
+
+/// The profile for file management with `from` in it replaced.
+fn rfm_with(from: &str, to: &str) -> Result<Profile, String> {
+    assert!(RFM.contains(from), "{from}");
+    Profile::from_toml(&RFM.replace(from, to)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn files_are_named_or_given_by_their_path() {
+    for (text, file) in [("imsi", "EF.IMSI"), ("7FFF/6F07", "EF.IMSI"), ("7fff/5fc0/4f07", "7FFF/5FC0/4F07")] {
+        assert_eq!(text.parse::<FileName>().unwrap().to_string(), file);
+    }
+    for text in ["", "msisdn2", "6F07", "7FF0/6F07", "7FFF", "7FFF/6F0", "7FFF/6F07/", "7FFF/+F07"] {
+        assert!(text.parse::<FileName>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn values_are_what_they_say() {
+    let plmns = vec!["46000".parse().unwrap(), "310410".parse().unwrap()];
+    for (text, value) in [
+        ("order", StepValue::Order),
+        ("blank", StepValue::Blank),
+        ("hex:01fF", StepValue::Octets(vec![1, 0xFF])),
+        ("text:A: b", StepValue::Text("A: b".to_owned())),
+        ("plmns:46000, 310410", StepValue::Plmns(plmns)),
+    ] {
+        assert_eq!(text.parse(), Ok(value));
+    }
+    for text in ["", "orders", "hex:", "hex:0", "hex:0G", "plmns:", "plmns:4600", "name:A"] {
+        assert_eq!(text.parse::<StepValue>(), Err(StepValueError), "{text}");
+    }
+}
+
+#[test]
+fn a_plan_that_cannot_be_is_told_with_its_step() {
+    for (from, to, expected) in [
+        ("spi2_relay = \"19\"", "spi2_relay = \"00\"", "mt.spi2_relay: expected a response always, as \"19\""),
+        ("kind = \"read_imsi\"", "kind = \"applet\"", "poll.kind: expected \"read_imsi\""),
+        ("mnc_digits = 2", "", "write.mnc_digits: expected 2 or 3"),
+        ("\nsmsp_alpha = 10", "", "write.step 2 (EF.SMSP): expected write.smsp_alpha"),
+        ("file = \"acc\"", "file = \"imsi\"", "write.step: expected file = \"imsi\" once"),
+        ("file = \"acc\"", "file = \"loci\"", "write.step 3 (EF.LOCI): expected value = \"blank\" or \"hex:…\""),
+        ("file = \"acc\"", "file = \"7FFF/6F99\"", "write.step 3 (7FFF/6F99): expected value = \"hex:…\""),
+        ("file = \"acc\"", "file = \"acc\"\nrecord = 1", "write.step 3 (EF.ACC): record: expected none"),
+        ("file = \"msisdn\"", "file = \"msisdn\"\nrecord = 0", "write.step 1 (EF.MSISDN): record: expected 1 to 255"),
+        ("length = 54", "", "write.step 11 (EF.EPSNSC): expected length"),
+        ("length = 54", "length = 53", "write.step 11 (EF.EPSNSC): expected 54 or more octets, found 53"),
+        ("file = \"acc\"\nvalue = \"order\"", "file = \"acc\"\nvalue = \"blank\"", "write.step 3 (EF.ACC): expected value"),
+        ("file = \"acc\"\nvalue = \"order\"", "file = \"acc\"\nvalue = \"hex:01\"", "write.step 3 (EF.ACC): expected 2 octets"),
+        ("file = \"acc\"\nvalue = \"order\"", "file = \"spn\"\nvalue = \"text:Seventeen letters\"", "write.step 3 (EF.SPN)"),
+    ] {
+        let error = rfm_with(from, to).unwrap_err();
+        assert!(error.starts_with(&format!("profile usim-rfm: {expected}")), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_no_packet_holds_is_refused() {
+    let step = format!("[[write.step]]\nfile = \"7FFF/6F99\"\nvalue = \"hex:{}\"\n\n", "00".repeat(86));
+    let first = RFM.find("[[write.step]]").unwrap();
+    let with_step = |max_parts: &str| {
+        let text = [&RFM[..first], &step, &RFM[first..]].concat();
+        Profile::from_toml(&text.replace("max_parts = 4", max_parts)).map_err(|error| error.to_string())
+    };
+    assert!(with_step("max_parts = 2").is_ok());
+    let error = with_step("max_parts = 1").unwrap_err();
+    assert_eq!(
+        error,
+        "profile usim-rfm: write.step 1 (7FFF/6F99): expected octets that fit 1 short messages (mt.max_parts)"
+    );
+}
+
+#[test]
+fn other_files_are_written_as_the_profile_says() {
+    let last = "[[write.step]]\nfile = \"imsi\"";
+    let more = "[[write.step]]\nfile = \"ad\"\nvalue = \"order\"\n\n[[write.step]]\nfile = \"spn\"\nvalue = \"text:Op\"\n\n\
+                [[write.step]]\nfile = \"hplmnwact\"\nlength = 10\nvalue = \"plmns:46000\"\n\n\
+                [[write.step]]\nfile = \"7FFF/6F99\"\nrecord = 2\nvalue = \"hex:AB\"\n\n";
+    let profile = rfm_with(last, &format!("{more}{last}")).unwrap();
+    let plan = Plan::of(&profile, &Subscription::fullest().unwrap()).unwrap();
+    let data: String = plan.scripts.iter().map(|script| hex::encode(&script.data)).collect();
+    for expected in [
+        "6fad00d600000400000002",
+        "6f4600d6000011014f70ffffffff",
+        "6f6200d600000a64f000c880ffffff0000",
+        "6f9900dc020401ab",
+    ] {
+        assert!(data.contains(expected), "{expected} in {data}");
+    }
+}
