@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::card::{
-    Bearer, Bound, Card, CardId, Contested, Event, Fact, Profile, ResponseData, Step, Terms, WriteId, WriteState, apply,
+    Bearer, Bound, Card, CardId, Contested, Event, Fact, Profile, ResponseData, Step, Terms, WriteId,
+    WriteState, apply,
 };
 use crate::ota::Cntr;
 use crate::store::records::{

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::card::plan::Plan;
-use crate::card::{
-    Card, CardId, End, Fact, Owner, Profile, Subscription, Terms, WriteChange, WriteState,
-};
+use crate::card::{Card, CardId, End, Fact, Owner, Profile, Subscription, Terms, WriteChange, WriteState};
 use crate::identity::Imei;
 use crate::ota::Cntr;
 use crate::store::records::{Claim, FactRecord, Holder, Write, WritePlan, encode_claim};

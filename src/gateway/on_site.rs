@@ -262,7 +262,8 @@ impl Gateway {
 /// Whether a profile has scripts go to this TAR.
 fn is_planned(profile: &Profile, tar: Tar) -> bool {
     let steps = profile.write.steps.iter().map(|step| step.tar.unwrap_or(profile.mt.tar));
-    profile.method == Method::Rfm && steps.chain(profile.poll.iccid_tar).chain([profile.mt.tar]).any(|planned| planned == tar)
+    profile.method == Method::Rfm
+        && steps.chain(profile.poll.iccid_tar).chain([profile.mt.tar]).any(|planned| planned == tar)
 }
 
 /// What a response packet of a card of this profile carries for the card's rules.

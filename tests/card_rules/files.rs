@@ -421,9 +421,8 @@ fn i3_the_next_cntr_is_above_those_of_all_scopes() {
 
     // There is room for 16: the lowest says nothing that the highest does not.
     let mut rig = self::rig();
-    rig.card.counters = (1..=16)
-        .map(|n| Counter { scope: format!("tar:{n:06X}"), last: 1000 - n, epoch: 1 })
-        .collect();
+    rig.card.counters =
+        (1..=16).map(|n| Counter { scope: format!("tar:{n:06X}"), last: 1000 - n, epoch: 1 }).collect();
     rig.order(1);
     assert_eq!((rig.last_seal().cntr.get(), rig.card.counters.len()), (1000, 16));
     assert_eq!((last(&rig, "tar:000010"), last(&rig, "tar:B00011")), (None, Some(1000)));
@@ -523,10 +522,9 @@ fn a_claim_is_not_taken_from_another_card_nor_against_the_profile() {
     assert_eq!(other.facts(), ["binding.suspect"]);
     assert!(other.card.binding.is_none() && other.card.claimed.is_none());
 
-    for refuse in [
-        |rig: &mut Rig| rig.profile.trust.allow_claimed_imei = false,
-        |rig: &mut Rig| rig.card.iccid = None,
-    ] {
+    for refuse in
+        [|rig: &mut Rig| rig.profile.trust.allow_claimed_imei = false, |rig: &mut Rig| rig.card.iccid = None]
+    {
         let mut rig = rig();
         refuse(&mut rig);
         claim(&mut rig);

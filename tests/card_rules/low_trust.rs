@@ -3,7 +3,8 @@
 
 use airwrite::applet::{BindingResult, LastState, Message, WriteStatus};
 use airwrite::card::{
-    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, RESTORE_GAP, ResponseData, WriteState,
+    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, RESTORE_GAP, ResponseData,
+    WriteState,
 };
 use airwrite::identity::Imei;
 use airwrite::ota::{Cntr, Rsc};

@@ -496,8 +496,7 @@ impl Watch {
                 data: ResponseData::State(_) | ResponseData::Result(_) | ResponseData::Script(_),
                 rsc: Rsc::OK,
                 ..
-            }
-                | Event::Message { .. }
+            } | Event::Message { .. }
                 | Event::Submitted { outcome: Submitted::Refused { .. }, .. }
         );
         for (id, _, kind) in &self.rig.told {

@@ -239,7 +239,15 @@ pub(crate) fn largest_card() -> Card {
         }),
         notice: Some(Notice { cntr: Cntr::MAX, leg: leg(taken), says: result }),
         owed: vec![owed(Answer::Binding(ack)), owed(result)],
-        unsettled: vec![Unsettled { write: write_id(0xFF), tid: u32::MAX, target: target.clone(), step: u8::MAX }; 4],
+        unsettled: vec![
+            Unsettled {
+                write: write_id(0xFF),
+                tid: u32::MAX,
+                target: target.clone(),
+                step: u8::MAX
+            };
+            4
+        ],
         last_result: Some((u32::MAX, write_id(0xFF))),
         woken_at: u64::MAX,
         repeated_at: u64::MAX,

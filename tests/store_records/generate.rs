@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
     Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hints, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure, Subscription, Told, UNPROVEN_KINDS,
-    Unsettled, WriteId, WriteState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure, Subscription,
+    Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::apdu::StatusWord;
@@ -280,42 +280,45 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
     let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"), of(bearer()));
-    let plan = any::<Option<[u32; 4]>>()
-        .prop_map(|plan| plan.map(|[scripts, parts, messages, step]| WritePlan { scripts, parts, messages, step }));
-    (order, times, standing, numbers, origin, plan).prop_map(|(order, times, standing, numbers, origin, plan)| {
-        let (bearer, retry_of, imei_verified, profile, decided) = origin;
-        let (id, owner, imei, target, client_order_id) = order;
-        let (created, updated, deadline, written_at, ended_at) = times;
-        let (state, reason, hold, card) = standing;
-        let (tid, cntr, resent, cancel, seq) = numbers;
-        Write {
-            id,
-            owner,
-            imei,
-            target,
-            client_order_id,
-            created,
-            updated,
-            deadline,
-            state,
-            reason,
-            hold,
-            card,
-            tid,
-            cntr,
-            resent,
-            cancel,
-            seq,
-            written_at,
-            ended_at,
-            bearer,
-            retry_of,
-            imei_verified,
-            profile,
-            decided,
-            plan,
-        }
-    })
+    let plan = any::<Option<[u32; 4]>>().prop_map(|plan| {
+        plan.map(|[scripts, parts, messages, step]| WritePlan { scripts, parts, messages, step })
+    });
+    (order, times, standing, numbers, origin, plan).prop_map(
+        |(order, times, standing, numbers, origin, plan)| {
+            let (bearer, retry_of, imei_verified, profile, decided) = origin;
+            let (id, owner, imei, target, client_order_id) = order;
+            let (created, updated, deadline, written_at, ended_at) = times;
+            let (state, reason, hold, card) = standing;
+            let (tid, cntr, resent, cancel, seq) = numbers;
+            Write {
+                id,
+                owner,
+                imei,
+                target,
+                client_order_id,
+                created,
+                updated,
+                deadline,
+                state,
+                reason,
+                hold,
+                card,
+                tid,
+                cntr,
+                resent,
+                cancel,
+                seq,
+                written_at,
+                ended_at,
+                bearer,
+                retry_of,
+                imei_verified,
+                profile,
+                decided,
+                plan,
+            }
+        },
+    )
 }
 
 pub(crate) fn device() -> impl Strategy<Value = Device> {

@@ -108,7 +108,9 @@ impl Work<'_> {
             WriteState::Unknown if on_site && self.now < active.not_before => {}
             // What an unresolved write left open is settled before anything new goes out. Of a card without PoR it cannot
             // be: the validity of its packets is over.
-            WriteState::Queued if !self.card.unsettled.is_empty() && self.terms.profile.asks_por() => self.seal_poll(LEGS_MAX),
+            WriteState::Queued if !self.card.unsettled.is_empty() && self.terms.profile.asks_por() => {
+                self.seal_poll(LEGS_MAX)
+            }
             WriteState::Queued => match closed_until {
                 Some(opens) => active.not_before = opens,
                 None => self.seal_write(),

@@ -102,7 +102,9 @@ impl Work<'_> {
             Ok(iccid) => {
                 self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds {iccid}"));
             }
-            Err(_) => self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds no ICCID")),
+            Err(_) => {
+                self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds no ICCID"))
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::plan::{self, Action, Outcome, Plan, PlannedScript};
 use crate::card::{
-    Active, DeviceView, End, Method, Profile, ReadFile, Reads, Scope, ScriptOctets, StepFailure, Subscription,
-    Unsettled, WriteState,
+    Active, DeviceView, End, Method, Profile, ReadFile, Reads, Scope, ScriptOctets, StepFailure,
+    Subscription, Unsettled, WriteState,
 };
 use crate::identity::{Imsi, Msisdn};
 use crate::ota::Tar;
@@ -51,15 +51,19 @@ impl Work<'_> {
     /// The card's response to the next script of the active write.
     pub(super) fn script_response(&mut self, response: &ScriptOctets) {
         self.card.outstanding = None;
-        let Ok(Some(script)) = self.next_script() else { return self.doubt("the plan is not to be had any more") };
+        let Ok(Some(script)) = self.next_script() else {
+            return self.doubt("the plan is not to be had any more");
+        };
         let Some(active) = &self.card.active else { return };
         let (target, step) = (active.order.target.clone(), active.step);
         let files = updated(&script);
         match script.outcome(&response.0) {
-            Outcome::Complete { read } if self.writes_imsi(&target, step) => match read.as_deref().and_then(imsi) {
-                Some(imsi) if imsi == target.imsi => self.written_with(&files),
-                _ => self.doubt("EF.IMSI was updated and does not hold the target"),
-            },
+            Outcome::Complete { read } if self.writes_imsi(&target, step) => {
+                match read.as_deref().and_then(imsi) {
+                    Some(imsi) if imsi == target.imsi => self.written_with(&files),
+                    _ => self.doubt("EF.IMSI was updated and does not hold the target"),
+                }
+            }
             Outcome::Complete { .. } => {
                 let what = format!("script {} of {}: {files}", step.saturating_add(1), self.scripts(&target));
                 self.write_fact("write.step", what);
@@ -88,7 +92,8 @@ impl Work<'_> {
     /// File and status word where the active write stopped.
     fn why_stopped(&mut self) -> String {
         let failure = self.card.active.as_ref().and_then(|active| active.failure);
-        let Some((StepFailure { command, status }, Ok(Some(script)))) = failure.zip(Some(self.next_script())) else {
+        let Some((StepFailure { command, status }, Ok(Some(script)))) = failure.zip(Some(self.next_script()))
+        else {
             return String::new();
         };
         match (script.commands.get(usize::from(command)), status) {
@@ -201,7 +206,8 @@ impl Work<'_> {
 
     /// Whether an answer shows that the card has service as `target`, or on site that it was reset since.
     fn answers_as(&self, target: &Subscription, from: Option<Msisdn>) -> bool {
-        let not_reset = |active: &Active| active.order.target == *target && active.state != WriteState::Written;
+        let not_reset =
+            |active: &Active| active.order.target == *target && active.state != WriteState::Written;
         from.map_or(!self.card.active.as_ref().is_some_and(not_reset), |from| from == target.msisdn)
     }
 
@@ -215,7 +221,9 @@ impl Work<'_> {
             let fenced = self.terms.profile.mt.scope != Scope::Tar || asked == tar;
             let status = match found {
                 _ if !fenced => continue,
-                Some(found) if found == Some(target.imsi) && self.answers_as(&target, from) => WriteStatus::Confirmed,
+                Some(found) if found == Some(target.imsi) && self.answers_as(&target, from) => {
+                    WriteStatus::Confirmed
+                }
                 // The card has it in its files, and has not begun to use it.
                 Some(found) if found == Some(target.imsi) => continue,
                 None if self.writes_imsi(&target, step) => continue,

@@ -46,7 +46,7 @@ pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, 
         Event::Alert => work.wake(),
         Event::Response { cntr, rsc, data, from, device } => {
             work.response(Response { cntr, rsc, data, from, device });
-        },
+        }
         Event::Hint { what, cntr, rsc, from } => work.hint(what, cntr, rsc, from),
         Event::Unmade { cntr, why } => work.unmade(cntr, &why),
         Event::HandOut { to } => work.hand_out(to),

@@ -33,7 +33,9 @@ impl Gateway {
         let mut without_profile = None;
         for Candidate { card, keys } in &candidates {
             match self.profile(&card.profile) {
-                Some(profile) if profile.mo.tar == Some(header.tar) && profile.mo.dialect != Dialect::Silent => {
+                Some(profile)
+                    if profile.mo.tar == Some(header.tar) && profile.mo.dialect != Dialect::Silent =>
+                {
                     levels.entry(profile.mo.min_spi1.0).or_default().push((card.id, keys.clone()));
                 }
                 Some(_) => {}

@@ -123,7 +123,8 @@ impl FailureBody {
 
     fn read(self, read: Reader) -> Result<StepFailure, RecordError> {
         let status = |status| {
-            u16::try_from(status).map_err(|_| read.error("active.failure.status", "a status word of 2 octets"))
+            u16::try_from(status)
+                .map_err(|_| read.error("active.failure.status", "a status word of 2 octets"))
         };
         Ok(StepFailure {
             command: read.octet("active.failure.command", self.command)?,

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use prost::Message as _;
 
 use crate::card::{
-    Bearer, COUNTERS_MAX, Card, Counter, Hints, MoWindow, Owed, QUEUE_MAX, Subscription, Told, UNPROVEN_KINDS,
-    UNSETTLED_MAX, Unsettled, WINDOW,
+    Bearer, COUNTERS_MAX, Card, Counter, Hints, MoWindow, Owed, QUEUE_MAX, Subscription, Told,
+    UNPROVEN_KINDS, UNSETTLED_MAX, Unsettled, WINDOW,
 };
 
 use super::RecordError;
