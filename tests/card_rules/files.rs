@@ -590,7 +590,19 @@ fn on_site_a_doubtful_script_is_read_first_and_a_stopped_one_fails() {
     rig.expect_end(1, End::Failed);
 }
 
-/// The card's record from before there were scripts is that of a write at its first one.
+#[test]
+fn a_card_that_is_asked_for_nothing_else_tells_what_is_odd() {
+    let mut rig = rig();
+    for (imsi, told) in [(preset().imsi, vec![]), (target(3).imsi, vec!["card.hint"])] {
+        rig.run_for(2 * MINUTE);
+        rig.event(Event::Poll);
+        rig.hand_over(OLD);
+        read_imsi(&mut rig, imsi, Some(OLD));
+        assert_eq!(rig.facts(), told);
+        assert_eq!(rig.card.current, Some(preset()));
+    }
+}
+
 #[test]
 fn nothing_is_owed_to_a_card_without_applet() {
     let mut rig = rig();

@@ -62,20 +62,21 @@ impl HandFiles {
         self.files.insert(ICCID.to_vec(), iccid.octets().to_vec());
     }
 
-    /// The next packet that is submitted, put together of its parts and opened.
+    /// The next packet that is submitted, in one part, and where it goes.
     pub(crate) async fn next(&self, smsc: &mut Smsc) -> (String, Script) {
-        let mut set: Option<PartSet> = None;
-        loop {
-            let sm = smsc.submitted("1").await;
-            let to = sm.destination.digits.to_str_lossy().into_owned();
-            let part = UserData::parse(&sm.user_data()).unwrap();
-            let Some(place) = part.concatenation() else { return (to, self.open(&part.payload)) };
-            let set = set.get_or_insert_with(|| PartSet::new(place));
-            set.insert(&part).unwrap();
-            if let Some(whole) = set.joined() {
-                return (to, self.open(&whole.payload));
-            }
+        let sm = smsc.submitted("1").await;
+        let packet = UserData::parse(&sm.user_data()).unwrap().payload;
+        (sm.destination.digits.to_str_lossy().into_owned(), self.open(&packet))
+    }
+
+    /// Puts a packet together of its parts.
+    pub(crate) fn join(&self, parts: &[Vec<u8>]) -> Script {
+        let parts: Vec<UserData> = parts.iter().map(|part| UserData::parse(part).unwrap()).collect();
+        let mut set = PartSet::new(parts[0].concatenation().unwrap());
+        for part in &parts {
+            set.insert(part).unwrap();
         }
+        self.open(&set.joined().unwrap().payload)
     }
 
     pub(crate) fn open(&self, packet: &[u8]) -> Script {
@@ -96,11 +97,12 @@ impl HandFiles {
             }
         }
         let data = [&[executed][..], &status.to_be_bytes(), &read].concat();
-        self.por(script, &data)
+        self.por(script, Rsc::OK, &data)
     }
 
-    pub(crate) fn por(&self, script: &Script, data: &[u8]) -> Vec<u8> {
-        let header = ResponseHeader { tar: script.tar, cntr: script.cntr, rsc: Rsc::OK };
+    /// The response packet to a script, as a whole TP-UD.
+    pub(crate) fn por(&self, script: &Script, rsc: Rsc, data: &[u8]) -> Vec<u8> {
+        let header = ResponseHeader { tar: script.tar, cntr: script.cntr, rsc };
         response_user_data(&response::seal(&header, script.asked, &self.keys, data).unwrap())
     }
 

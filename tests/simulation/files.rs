@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use airwrite::card::{End, Profile, WriteId, WriteState};
 use airwrite::gateway::{CardRef, Export};
-use airwrite::ota::Tar;
+use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
 use airwrite::ota::script::decode_compact;
+use airwrite::ota::tp::Deliver;
+use airwrite::ota::{Reference, Rsc, Tar, UserData};
 use airwrite::smpp::{CommandStatus, Event};
 use airwrite::store::keys;
 
@@ -224,6 +226,39 @@ async fn a_card_that_sends_nothing_is_not_heard() {
     assert_eq!(entries(&scene, keys::Space::Stray).await.len(), 3);
 }
 
+/// A packet in parts: repeated it has the same reference, and the one after it another.
+#[tokio::test(start_paused = true)]
+async fn a_reference_is_not_used_again_while_its_parts_may_be_under_way() {
+    let long = |text: &str| {
+        let step = format!("[[write.step]]\nfile = \"7FFF/6F50\"\nvalue = \"hex:{}\"\n", "5A".repeat(200));
+        text.replacen("[[write.step]]", &format!("{step}[[write.step]]"), 1)
+    };
+    let (scene, mut smsc, mut card) = scene_with(310, long).await;
+    card.files.insert(vec![0x7FFF, 0x6F50], vec![0; 200]);
+    ordered(&scene).await;
+    let old = card.number.clone();
+    let first = parts(&mut smsc).await;
+    assert_eq!(parts(&mut smsc).await, first, "repeated in the same octets");
+    let script = card.join(&first);
+    let low = card.por(&script, Rsc::CNTR_LOW, &[]);
+    assert_eq!(smsc.deliver(message(&old, low)).await, ROK);
+    // The poll has one part; nobody says that the others were taken meanwhile.
+    answer_next(&mut smsc, &mut card, &old).await;
+    let anew = parts(&mut smsc).await;
+    assert_eq!(card.join(&anew).data, script.data);
+    assert_ne!(reference(&anew[0]), reference(&first[0]));
+}
+
+/// The two parts of a packet.
+async fn parts(smsc: &mut Smsc) -> [Vec<u8>; 2] {
+    let first = smsc.submitted("1").await.user_data().to_vec();
+    [first, smsc.submitted("2").await.user_data().to_vec()]
+}
+
+fn reference(part: &[u8]) -> Reference {
+    UserData::parse(part).unwrap().concatenation().unwrap().reference
+}
+
 /// R19, R20: every packet is read, brought to the card and answered; the poll comes after the reset.
 #[tokio::test(start_paused = true)]
 async fn r19_r20_on_site_script_by_script() {
@@ -251,9 +286,6 @@ async fn r19_r20_on_site_script_by_script() {
 }
 
 fn opened(card: &HandFiles, export: &Export) -> Script {
-    use airwrite::ota::UserData;
-    use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
-    use airwrite::ota::tp::Deliver;
     let [part] = export.parts.as_slice() else { panic!("one part: {export:?}") };
     let (envelope, _) = read_ber(&part.apdu[5..]).unwrap();
     let objects = read_all(envelope.value).unwrap();

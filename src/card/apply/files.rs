@@ -137,6 +137,7 @@ impl Work<'_> {
         device: Option<DeviceView>,
     ) -> bool {
         let profile = self.terms.profile;
+        (self.card.resync, self.card.restored) = (false, false);
         match reads.file {
             ReadFile::Nothing => self.files_fenced(reads.tar, None, from),
             ReadFile::Imsi => match plan::read_imsi(profile, reads.tar).outcome(&response.0) {
@@ -158,13 +159,15 @@ impl Work<'_> {
     /// Nothing older than the poll can execute any more in the scope of its TAR; `found` is what EF.IMSI holds, where it
     /// was read. `false` where that would have to be known.
     fn files_fenced(&mut self, tar: Tar, found: Option<Found>, from: Option<Msisdn>) -> bool {
-        (self.card.resync, self.card.restored) = (false, false);
         if let Some(active) = &mut self.card.active {
             active.refused_in_clear = false;
         }
         let settled = self.settle_by_files(tar, found, from);
         let still_open = !self.card.unsettled.is_empty();
-        let Some(active) = self.card.active.clone() else { return found.is_some() || settled };
+        let Some(active) = self.card.active.clone() else {
+            self.tell_odd_imsi(found);
+            return found.is_some() || settled;
+        };
         let target = &active.order.target;
         let has_target = found == Some(Some(target.imsi));
         let may_have = active.failure.is_some() || self.writes_imsi(target, active.step);
@@ -182,15 +185,21 @@ impl Work<'_> {
             WriteState::Unknown => self.not_applied(),
             WriteState::Written if has_target => self.in_files(target.clone(), from),
             WriteState::Written if found.is_some() => {
-                let what = match found.flatten() {
-                    Some(imsi) => format!("EF.IMSI holds {imsi}"),
-                    None => "EF.IMSI holds no IMSI".to_owned(),
-                };
-                self.end(End::RolledBack, Some(what));
+                self.end(End::RolledBack, Some(holds(found.flatten())));
             }
             _ => return found.is_some() || settled,
         }
         true
+    }
+
+    /// A card that no write is about has another IMSI than it is known by.
+    fn tell_odd_imsi(&mut self, found: Option<Found>) {
+        let current = self.card.current.as_ref().map(|current| current.imsi);
+        if let (Some(found), Some(current)) = (found, current)
+            && found != Some(current)
+        {
+            self.fact("card.hint", format!("{}, the card is known by {current}", holds(found)));
+        }
     }
 
     /// The card has the IMSI of the active write in its files: in effect where it answers under that subscription.
@@ -240,6 +249,11 @@ impl Work<'_> {
 fn updated(script: &PlannedScript) -> String {
     let updates = script.commands.iter().filter(|command| command.action == Action::Update);
     updates.map(|command| command.file.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What EF.IMSI holds, in words.
+fn holds(found: Found) -> String {
+    found.map_or("EF.IMSI holds no IMSI".to_owned(), |imsi| format!("EF.IMSI holds {imsi}"))
 }
 
 /// Where EF.IMSI is written and read.
