@@ -327,13 +327,24 @@ fn response_status_codes_other_than_00() {
 }
 
 #[test]
-fn a_card_that_does_not_hold_what_it_updated_is_asked() {
+fn a_card_that_does_not_hold_what_it_updated_is_asked_once_more() {
     let mut rig = second_sent();
     execute(&mut rig, 1, Some(preset().imsi));
     rig.expect(WriteState::Unknown);
     rig.hand_over(OLD);
     read_imsi(&mut rig, preset().imsi, Some(OLD));
-    rig.expect(WriteState::Sealed);
+    rig.expect_end(1, End::Failed);
+    assert_eq!(rig.ended_because(), Some("EF.IMSI does not hold what was written"));
+}
+
+/// The card may refresh before its answer goes out.
+#[test]
+fn a_response_from_the_new_number_proves_service_too() {
+    let mut rig = second_sent();
+    let read = executed(&planned(&rig, 1), &target(1).imsi.to_ef());
+    rig.answer_to(rig.outstanding(), Rsc::OK, read, Some(target(1).msisdn));
+    rig.expect_end(1, End::Effective);
+    assert_eq!(rig.card.current, Some(target(1)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::card::{
 };
 use crate::identity::{Imsi, Msisdn};
 use crate::ota::Tar;
+use crate::ota::apdu::StatusWord;
 
 /// What EF.IMSI holds, as the card answers; `None` where it holds no IMSI.
 type Found = Option<Imsi>;
@@ -48,8 +49,8 @@ impl Work<'_> {
         !self.is_rfm() || usize::from(step) + 1 >= self.scripts(target)
     }
 
-    /// The card's response to the next script of the active write.
-    pub(super) fn script_response(&mut self, response: &ScriptOctets) {
+    /// The card's response to the next script of the active write, from a number or on site.
+    pub(super) fn script_response(&mut self, response: &ScriptOctets, from: Option<Msisdn>) {
         self.card.outstanding = None;
         let Ok(Some(script)) = self.next_script() else {
             return self.doubt("the plan is not to be had any more");
@@ -59,9 +60,14 @@ impl Work<'_> {
         let files = updated(&script);
         match script.outcome(&response.0) {
             Outcome::Complete { read } if self.writes_imsi(&target, step) => {
-                match read.as_deref().and_then(imsi) {
-                    Some(imsi) if imsi == target.imsi => self.written_with(&files),
-                    _ => self.doubt("EF.IMSI was updated and does not hold the target"),
+                if read.as_deref().and_then(imsi) != Some(target.imsi) {
+                    let command = u8::try_from(script.commands.len().saturating_sub(1)).unwrap_or(u8::MAX);
+                    return self.stopped(StepFailure { command, status: Some(StatusWord::OK) });
+                }
+                self.written_with(&files);
+                // It has refreshed before its answer went out.
+                if from == Some(target.msisdn) {
+                    self.in_files(target, from);
                 }
             }
             Outcome::Complete { .. } => {
@@ -97,6 +103,9 @@ impl Work<'_> {
             return String::new();
         };
         match (script.commands.get(usize::from(command)), status) {
+            (Some(command), Some(StatusWord::OK)) => {
+                format!("{} does not hold what was written", command.file)
+            }
             (Some(command), Some(status)) => format!("{}: {status}", command.file),
             (None, Some(status)) => status.to_string(),
             (_, None) => "its response cannot be read".to_owned(),

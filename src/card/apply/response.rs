@@ -26,12 +26,12 @@ impl Work<'_> {
     pub(super) fn response(&mut self, response: Response) {
         let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == response.cntr);
         match (outstanding.map(|packet| packet.purpose), &response.data) {
-            (Some(Purpose::Write), data) => self.write_response(response.rsc, data),
+            (Some(Purpose::Write), data) => self.write_response(response.rsc, data, response.from),
             (Some(Purpose::Poll), _) => self.poll_response(response),
             // Late: only a clear word about the write still counts, so that 00 beats 02 in any order.
             (None, ResponseData::Script(script)) if response.rsc == Rsc::OK => {
                 if self.is_unanswered(response.cntr) {
-                    self.script_response(script);
+                    self.script_response(script, response.from);
                 }
             }
             (None, data) if response.rsc == Rsc::OK && !self.is_busy(data) => {
@@ -49,9 +49,9 @@ impl Work<'_> {
         self.card.active.as_ref().is_some_and(asked)
     }
 
-    fn write_response(&mut self, rsc: Rsc, data: &ResponseData) {
+    fn write_response(&mut self, rsc: Rsc, data: &ResponseData, from: Option<Msisdn>) {
         match rsc {
-            Rsc::OK if let ResponseData::Script(script) = data => self.script_response(script),
+            Rsc::OK if let ResponseData::Script(script) = data => self.script_response(script, from),
             Rsc::OK => {
                 let acknowledged = self.card.outstanding.as_ref().and_then(|packet| packet.acknowledges);
                 if self.is_busy(data) {
