@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Dialect, FileName, Method, Profile};
+use crate::card::plan::{Plan, write_card_cost};
+use crate::card::subscription::Subscription;
+use crate::ota::apdu::{Command, instruction};
 use crate::ota::ef::Ef;
 use crate::ota::script::Format;
 use crate::ota::{CounterMode, Integrity, PorRequest, Tar};
@@ -57,7 +60,7 @@ impl Profile {
         self.lint_responses(&mut findings);
         self.lint_messages(&mut findings);
         match self.method {
-            Method::Applet => {}
+            Method::Applet => self.lint_write_card(&mut findings),
             Method::Rfm => self.lint_files(&mut findings),
         }
         findings.0.sort_by_key(|finding| finding.severity);
@@ -158,6 +161,14 @@ impl Profile {
         }
     }
 
+    fn lint_write_card(&self, findings: &mut Findings) {
+        let most = self.mt.max_parts;
+        if let Some(cost) = write_card_cost(self, 1.0).filter(|cost| cost.parts > most.into()) {
+            let text = format!("{most}: the write-card message takes up to {} parts", cost.parts);
+            findings.error("mt.max_parts", text);
+        }
+    }
+
     fn lint_files(&self, findings: &mut Findings) {
         let steps = &self.write.steps;
         if self.write.refresh.is_none() {
@@ -173,6 +184,12 @@ impl Profile {
                 let text = format!("{} is written twice: the last one stands", step.file);
                 findings.warning(format!("write.step {}", place + 1), text);
             }
+        }
+        let records = self.record_lengths();
+        if !records.is_empty() {
+            let text =
+                format!("a card refuses records of another length than its own: here {}", records.join(", "));
+            findings.note("write.step", text);
         }
         for (missing, text) in EXPECTED {
             if !steps.iter().any(|step| step.file == FileName::Known(missing)) {
@@ -190,6 +207,18 @@ impl Profile {
                 );
             }
         }
+    }
+
+    /// The files whose records are written, and how long these are.
+    fn record_lengths(&self) -> Vec<String> {
+        let plan = Subscription::fullest().and_then(|order| Plan::of(self, &order).ok());
+        let commands = plan.iter().flat_map(|plan| &plan.scripts).flat_map(|script| &script.commands);
+        let records = commands.filter_map(|command| {
+            let apdu = Command::parse(&command.apdu).ok()?;
+            let is_record = apdu.instruction == instruction::UPDATE_RECORD;
+            is_record.then(|| format!("{} {} octets", command.file, apdu.data.len()))
+        });
+        records.collect()
     }
 }
 

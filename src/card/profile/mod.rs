@@ -145,8 +145,9 @@ impl Profile {
         if self.write.refresh.is_none() {
             return Err(wrong("write.refresh", "\"04\" or \"05\": the applet ends a write with a REFRESH"));
         }
-        if !self.write.steps.is_empty() {
-            return Err(wrong("write.step", "none: the applet knows its files"));
+        let WriteTerms { mnc_digits, msisdn_alpha, smsp_alpha, steps, .. } = &self.write;
+        if !steps.is_empty() || mnc_digits.or(*msisdn_alpha).or(*smsp_alpha).is_some() {
+            return Err(wrong("write", "refresh alone: the applet knows its files"));
         }
         Ok(())
     }

@@ -53,6 +53,7 @@ fn a_wrong_value_is_named_with_its_key_and_what_was_expected() {
         ("[\"aes\", \"3des2\"]", "[\"3des\"]", "mt.algorithms: expected names among"),
         ("window = 64", "window = 32", "mo.window: expected 64"),
         ("kind = \"applet\"", "kind = \"read_imsi\"", "poll.kind: expected \"applet\""),
+        ("refresh = \"04\"", "refresh = \"04\"\nmnc_digits = 2", "write: expected refresh alone"),
         ("refresh = \"04\"", "refresh = \"none\"", "write.refresh: expected \"04\" or \"05\""),
     ] {
         let error = applet_with(from, to).unwrap_err();

@@ -5,30 +5,52 @@ use std::str::FromStr;
 
 /// An elementary file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the table says the name of each")]
 pub enum Ef {
+    /// EF.IMSI: the subscription.
     Imsi,
+    /// EF.ICCID: the card's serial number.
     Iccid,
+    /// EF.MSISDN: numbers of the subscription.
     Msisdn,
+    /// EF.SMSP: parameters of short messages, the service centre among them.
     Smsp,
+    /// EF.AD: administrative data, the length of the network code among them.
     Ad,
+    /// EF.ACC: access control classes.
     Acc,
+    /// EF.SPN: the service provider's name.
     Spn,
+    /// EF.LOCI: location in the circuit switched domain.
     Loci,
+    /// EF.PSLOCI: location in the packet switched domain.
     PsLoci,
+    /// EF.EPSLOCI: location in EPS.
     EpsLoci,
+    /// EF.5GS3GPPLOCI: location in 5GS by 3GPP access.
     FiveGs3gppLoci,
+    /// EF.5GSN3GPPLOCI: location in 5GS by other access.
     FiveGsN3gppLoci,
+    /// EF.FPLMN: forbidden networks.
     Fplmn,
+    /// EF.EHPLMN: networks equal to the home network.
     Ehplmn,
+    /// EF.PLMNwAcT: networks that the user prefers.
     PlmnWact,
+    /// EF.OPLMNwACT: networks that the operator prefers.
     OplmnWact,
+    /// EF.HPLMNwAcT: the home network and its access technologies.
     HplmnWact,
+    /// EF.Keys: keys of the circuit switched domain.
     Keys,
+    /// EF.KeysPS: keys of the packet switched domain.
     KeysPs,
+    /// EF.EPSNSC: security context of EPS.
     EpsNsc,
+    /// EF.5GS3GPPNSC: security context of 5GS by 3GPP access.
     FiveGs3gppNsc,
+    /// EF.5GSN3GPPNSC: security context of 5GS by other access.
     FiveGsN3gppNsc,
+    /// EF.5GAUTHKEYS: keys of the last 5G authentication.
     FiveGAuthKeys,
 }
 
