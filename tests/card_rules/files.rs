@@ -270,7 +270,7 @@ fn after_silence_ef_imsi_decides_about_the_last_script() {
 /// A PoR 00 beats 02 for the same CNTR, in any order of arrival.
 #[test]
 fn a_late_por_of_a_script_overtakes_its_poll() {
-    let mut rig = second_sent();
+    let rig = second_sent();
     let (cntr, second) = (rig.outstanding(), planned(&rig, 1));
     let mut rig = silent(rig);
     rig.answer_to(cntr, Rsc::OK, executed(&second, &target(1).imsi.to_ef()), Some(number(OLD)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use airwrite::card::{End, Profile, WriteId, WriteState};
-use airwrite::gateway::{CardRef, Export};
+use airwrite::gateway::{CardRef, Export, PollError};
 use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
 use airwrite::ota::script::decode_compact;
 use airwrite::ota::tp::Deliver;
@@ -312,4 +312,6 @@ async fn a_card_without_por_is_proved_by_its_result() {
     assert_eq!(smsc.deliver(message(target.msisdn.as_str(), result)).await, ROK);
     assert_eq!(state(&scene, write).await, "effective");
     assert_ne!(old, target.msisdn.as_str());
+    let asked = scene.gateway.poll_card(&Scene::owner(), &scene.card_ref(0)).await;
+    assert!(matches!(asked, Err(PollError::NoAnswers)), "{asked:?}");
 }
