@@ -2,27 +2,30 @@
 
 use std::time::Duration;
 
-use airwrite::card::{End, Profile, WriteId, WriteState};
+use airwrite::card::{End, Profile, Timers, WriteId, WriteState};
 use airwrite::gateway::{CardRef, Export, PollError};
 use airwrite::ota::comprehension_tlv::{find, read_all, read_ber, tag};
 use airwrite::ota::script::decode_compact;
 use airwrite::ota::tp::Deliver;
 use airwrite::ota::{Reference, Rsc, Tar, UserData};
+use airwrite::sim::FaultPlan;
 use airwrite::smpp::{CommandStatus, Event};
 use airwrite::store::keys;
+use airwrite::world::{Rng, SeededRng};
 
 use crate::by_hand::{ROK, binding_request, entries};
 use crate::common::hand_card::{HandCard, command_user_data};
 use crate::common::hand_files::{HandFiles, LOCI, MSISDN, Script};
-use crate::common::scene::{Scene, Setup};
+use crate::common::scene::{Kind, Scene, Setup, TWO_TARS};
 use crate::common::smsc::{Smsc, message, plain_message};
+use crate::{EFFECTIVE, sound};
 
 const FIRST: Tar = Tar([0xB0, 0x00, 0x11]);
 const SECOND: Tar = Tar([0xB0, 0x00, 0x10]);
 
 /// The cards of the sample have the profile with two scripts, to two TARs.
 fn profile(change: impl Fn(&str) -> String) -> Profile {
-    let text = change(include_str!("../data/profiles/usim-two-tars.toml"));
+    let text = change(TWO_TARS);
     let mut profile = Profile::from_toml(&text).unwrap();
     "airwrite-applet".clone_into(&mut profile.name);
     profile
@@ -314,4 +317,75 @@ async fn a_card_without_por_is_proved_by_its_result() {
     assert_ne!(old, target.msisdn.as_str());
     let asked = scene.gateway.poll_card(&Scene::owner(), &scene.card_ref(0)).await;
     assert!(matches!(asked, Err(PollError::NoAnswers)), "{asked:?}");
+}
+
+// The same with a simulated card, which makes its own decisions.
+
+/// The card of each device is without an applet, and the business platform says so.
+async fn simulated(cards: u32, seed: u64, faults: &str) -> Scene {
+    let faults = FaultPlan::from_toml(faults).unwrap();
+    let timers = Timers { result_polls_s: vec![5, 10, 20], ..Timers::default() };
+    let scene =
+        Scene::with(Setup { faults, timers, kinds: &[Kind::Files; 8], ..Setup::new(cards, seed) }).await;
+    for index in 0..cards as usize {
+        let card = scene.card_ref(index);
+        scene.gateway.supply_binding(&Scene::owner(), scene.imei(index), card).await.unwrap();
+    }
+    scene.sim.power_on(0..cards as usize).await.unwrap();
+    scene
+}
+
+/// Every write is in effect, and the card holds what was ordered.
+async fn in_effect(scene: &Scene, writes: &[WriteId]) {
+    let report = scene.report().await;
+    for (index, id) in writes.iter().enumerate() {
+        let (write, card) = (scene.write(*id).await, &report.cards[index]);
+        assert_eq!(write.state, EFFECTIVE, "{write:#?}");
+        assert_eq!(card.card.ef_imsi, Some(write.target.imsi));
+        assert_eq!(card.attached, Some(write.target.imsi));
+    }
+    sound(scene, writes).await;
+}
+
+/// R24: what was answered is not written again, what was not answered is not lost.
+#[tokio::test(start_paused = true)]
+async fn r24_a_crash_at_any_moment_of_a_write_by_files_changes_nothing_of_its_end() {
+    for moment_ms in (0..12_000).step_by(251) {
+        let mut scene = simulated(1, 320, "").await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let write = scene.order(0).await;
+        tokio::time::sleep(Duration::from_millis(moment_ms)).await;
+        scene.crash().await;
+        scene.until(&[write], Duration::from_secs(1_200), |state| state == EFFECTIVE).await;
+        in_effect(&scene, &[write]).await;
+        for kind in ["write.step", "write.effective", "card.subscription_changed"] {
+            assert_eq!(scene.count(kind).await, 1, "{kind} after a crash at {moment_ms} ms");
+        }
+        scene.gateway.shutdown(Duration::from_secs(5)).await;
+        scene.sim.stop().await;
+    }
+}
+
+/// Messages lost, doubled, overtaken and late, links that drop, and crashes: every write is in effect in the end.
+#[tokio::test(start_paused = true)]
+async fn i5_faults_and_crashes_end_every_write_by_files_once() {
+    // But for cards whose writes come to other ends.
+    let faults = include_str!("../../config/sample/faults.toml");
+    let faults = faults.replace("barred = 4", "barred = 0").replace("silent = 1", "silent = 0");
+    for seed in 330..336 {
+        let chance = SeededRng::new(seed);
+        let mut scene = simulated(8, seed, &faults).await;
+        let mut writes = Vec::new();
+        for index in 0..8 {
+            writes.push(scene.order(index).await);
+            tokio::time::sleep(Duration::from_millis(chance.below(2_000))).await;
+            if chance.below(3) == 0 {
+                scene.crash().await;
+            }
+        }
+        scene.until(&writes, Duration::from_secs(2 * 86_400), |state| state == EFFECTIVE).await;
+        in_effect(&scene, &writes).await;
+        scene.gateway.shutdown(Duration::from_secs(5)).await;
+        scene.sim.stop().await;
+    }
 }
