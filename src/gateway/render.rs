@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::applet::AppletError;
 use crate::card::{Card, Payload, Profile, Seal};
 use crate::ota::{Cpi, Integrity, SplitError, command, split};
-use crate::store::records::SealedParts;
+use crate::store::records::{SEALED_PARTS_MAX, SealedParts};
 use crate::vault::{KeyRef, SealRequest, Vault, VaultError};
 
 /// Why a packet could not be made.
@@ -20,7 +20,7 @@ pub(super) enum RenderError {
     #[error("the key set is single DES, which profile {profile} does not allow (mt.algorithms)")]
     SingleDes { profile: String },
     #[error("the packet needs {found} parts, profile {profile} allows {limit}")]
-    Parts { found: usize, limit: u8, profile: String },
+    Parts { found: usize, limit: usize, profile: String },
 }
 
 impl RenderError {
@@ -56,8 +56,8 @@ pub(super) async fn render(
     let [.., high, low] = seal.cntr.octets();
     let reference = u16::from_be_bytes([high, low]);
     let parts = split(&packet, Cpi::Command, &profile.mt.split_options(reference))?;
-    let limit = profile.mt.max_parts;
-    if parts.len() > usize::from(limit) {
+    let limit = usize::from(profile.mt.max_parts).min(SEALED_PARTS_MAX);
+    if parts.len() > limit {
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
     let (spi1, spi2, tar) = (seal.spi1.0, seal.spi2.0, seal.tar.0);

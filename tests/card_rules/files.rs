@@ -2,8 +2,8 @@
 
 use airwrite::card::plan::{self, Action, Plan, PlannedScript};
 use airwrite::card::{
-    Bearer, Card, ClaimSource, Counter, DeviceView, End, Event, Payload, Profile, Purpose, ReadFile,
-    ResponseData, ScriptOctets, Seal, WriteState,
+    Bearer, Card, ClaimSource, Counter, DeliveryHours, DeviceView, End, Event, Payload, Profile, Purpose,
+    ReadFile, ResponseData, ScriptOctets, Seal, WriteState,
 };
 use airwrite::identity::{Iccid, Imsi};
 use airwrite::ota::{Cntr, Rsc, Spi2, Tar};
@@ -387,6 +387,19 @@ fn the_deadline_is_granted_behind_a_fence_and_between_scripts() {
     execute(&mut rig, 0, None);
     rig.run_for(SECOND);
     rig.expect_end(1, End::Expired);
+}
+
+#[test]
+fn outside_the_delivery_hours_the_next_script_waits() {
+    let mut rig = sent();
+    rig.hours = Some(DeliveryHours { from_min: 8 * 60, to_min: 20 * 60, utc_offset_min: 0 });
+    rig.run_until(START + 30 * MINUTE);
+    execute(&mut rig, 0, None);
+    rig.expect(WriteState::Queued);
+    assert_eq!((rig.step(), rig.purpose()), (1, None));
+    rig.run_until(START + 8 * HOUR);
+    rig.expect(WriteState::Sealed);
+    assert_eq!(script_of(rig.last_seal()), planned(&rig, 1).data);
 }
 
 #[test]

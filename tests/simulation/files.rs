@@ -156,7 +156,7 @@ async fn a_script_that_stops_names_file_and_status_word() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_the_card_does_not_have_is_named() {
     let (scene, mut smsc, mut card) = scene(304).await;
-    card.files.remove(&MSISDN.to_vec());
+    card.files.remove(MSISDN.as_slice());
     let write = ordered(&scene).await;
     let old = card.number.clone();
     answer_next(&mut smsc, &mut card, &old).await;

@@ -213,9 +213,9 @@ impl Work<'_> {
         let active = self.card.active.iter().filter(|active| active.handed_out);
         let targets = active.map(|active| (&active.order.target, active.step));
         let unsettled = self.card.unsettled.iter().rev().map(|unsettled| (&unsettled.target, unsettled.step));
-        if let Some((target, step)) = targets.chain(unsettled).next()
+        let executed = targets.chain(unsettled).find(|(target, step)| self.writes_imsi(target, *step));
+        if let Some((target, _)) = executed
             && !numbers.contains(&target.msisdn)
-            && self.writes_imsi(target, step)
         {
             numbers.push(target.msisdn);
         }

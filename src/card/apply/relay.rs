@@ -4,7 +4,7 @@
 use super::Work;
 use super::begin::next_result_poll;
 use crate::card::{Active, Bearer, Outstanding, Purpose, Refused, WriteId, WriteState};
-use crate::ota::{Cntr, Rsc};
+use crate::ota::{Cntr, PorRequest, Rsc};
 
 impl Work<'_> {
     /// The business platform reads what it is to bring to the card: again the same until that is answered.
@@ -15,6 +15,7 @@ impl Work<'_> {
             return;
         };
         let (state, early, held) = (active.state, self.now < active.not_before, active.hold.is_some());
+        let asks_por = self.terms.profile.mt.spi2_relay.por() != PorRequest::None;
         if let Some(packet) = self.relayed() {
             packet.repeated = true;
             return;
@@ -22,7 +23,7 @@ impl Work<'_> {
         match state {
             _ if held => {}
             WriteState::Queued if early => {}
-            WriteState::Queued if self.card.unsettled.is_empty() => self.export_write(),
+            WriteState::Queued if self.card.unsettled.is_empty() || !asks_por => self.export_write(),
             WriteState::Queued | WriteState::Unknown | WriteState::Written => self.export_poll(),
             _ => {}
         }
