@@ -57,7 +57,7 @@ impl Kind {
             _ if card.preset.is_none() => Self::NoPreset,
             PLAIN => Self::Plain,
             RAW => Self::Raw,
-            profile if RFM.contains(&profile) => Self::Rfm,
+            profile if profile.starts_with(RFM[0]) => Self::Rfm,
             _ => Self::Secured,
         }
     }

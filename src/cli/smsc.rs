@@ -1,6 +1,6 @@
 //! `airwrite smsc`: a simulated operator whose cards are those of a card file, each in a device of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ impl FromStr for PowerOn {
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let rows = read_cards(&arguments.cards)?;
-    let specs = specs(&rows, &arguments.short_code)?;
+    let specs = specs(&rows, &sample::profiles()?, &arguments.short_code)?;
     let targets = match &arguments.subscribers {
         None => Vec::new(),
         Some(path) => {
@@ -217,13 +217,17 @@ fn read_cards(path: &Path) -> Result<Vec<CardRow>> {
 }
 
 /// The cards as they are personalised, in devices with the numbers 1, 2, …. What a card can do follows from its profile.
-pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>> {
-    let profiles = sample::profiles()?;
+pub(super) fn specs(
+    rows: &[CardRow],
+    profiles: &BTreeMap<String, Profile>,
+    short_code: &str,
+) -> Result<Vec<CardSpec>> {
     rows.iter()
         .zip(1..)
         .map(|(row, number)| {
             let of_line = || format!("line {}", row.line);
-            let profile = profiles.get(&row.profile).with_context(of_line)?;
+            let unknown = || format!("{}: no profile {}", of_line(), row.profile);
+            let profile = profiles.get(&row.profile).with_context(unknown)?;
             let (Some(iccid), Some(keys)) = (row.iccid, row.keys.first()) else {
                 bail!("{}: a simulated card needs an ICCID", of_line());
             };

@@ -216,5 +216,11 @@ mod tests {
         }
         assert!(agrees("unresolved", new, None, true) && !agrees("unresolved", new, new, false));
         assert!(!agrees("written", new, new, true), "no end");
+
+        // Barred: an applet rolls back; a card without one keeps what its files say.
+        let mut barred = CardStatus { barred: true, ..card(new, None, false) };
+        assert!(super::agrees("unresolved", &target, old, &barred, &[]).is_err());
+        barred.card.files = [("EF.IMSI", Vec::new())].into();
+        assert!(super::agrees("unresolved", &target, old, &barred, &[]).is_ok());
     }
 }

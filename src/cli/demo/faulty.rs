@@ -125,7 +125,8 @@ impl Fate {
 pub(super) async fn run(arguments: &Arguments) -> Outcome {
     let began = Instant::now();
     let kinds = arguments.kinds(CARDS);
-    let sample = sample_of(kinds, arguments.seed)?;
+    let mut sample = sample_of(kinds, arguments.seed)?;
+    rfm::vary(&mut sample);
     let platform = Platform::start(BTreeMap::new()).await?;
     let terms = Terms { capture: arguments.capture.clone(), ..terms(arguments.seed)? };
     let stage = Stage::start(&sample, terms, &platform).await?;

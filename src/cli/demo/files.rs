@@ -21,7 +21,7 @@ pub(super) fn wrong(
     let mut expected = factory.files.clone();
     let mut wrong = Vec::new();
     for step in &profile.write.steps {
-        let record = usize::from(step.record.unwrap_or(1)) - 1;
+        let record = usize::from(step.record.unwrap_or(1)).saturating_sub(1);
         let file =
             expected.get_mut(step.file.to_string().as_str()).and_then(|records| records.get_mut(record));
         match (file, contents(step, target)) {

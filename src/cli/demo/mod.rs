@@ -106,7 +106,8 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     }
     let began = Instant::now();
     let kinds = arguments.kinds(CARDS);
-    let sample = sample_of(kinds, arguments.seed)?;
+    let mut sample = sample_of(kinds, arguments.seed)?;
+    rfm::vary(&mut sample);
     let platform = Platform::start(production::records(&sample)?).await?;
     let mut terms = Terms { capture: arguments.capture.clone(), ..Terms::calm(arguments.seed) };
     if arguments.method == Method::Rfm {

@@ -11,11 +11,17 @@ use tokio::task::JoinSet;
 use super::files::SMSC;
 use super::platform::{Platform, imei_of};
 use super::stage::Stage;
+use crate::applet::Refresh;
 use crate::card::plan::{Cost, Plan};
-use crate::card::{Subscription, Timers};
-use crate::cli::sample::{Kind, Sample};
+use crate::card::{Profile, Subscription, Timers};
+use crate::cli::sample::{self, Kind, Sample};
 use crate::identity::Imei;
+use crate::ota::script::Format;
 use crate::sim::{Interim, RefreshHabit, Rfm};
+
+/// The names of profiles that only the demo has.
+const TWO_PARTS: &str = "usim-rfm-two-parts";
+const EXPANDED: &str = "usim-rfm-expanded";
 
 /// How often somebody looks which devices have to be switched off and on: their users are in a hurry.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -41,19 +47,51 @@ pub(super) fn habits(index: usize, rfm: &mut Rfm) {
     };
 }
 
-/// What a write of such a card is planned to send.
+/// The shipped profiles, and those of cards that join fewer parts, or want expanded scripts, by which they are also asked to
+/// reset the terminal.
+pub(super) fn profiles() -> Result<BTreeMap<String, Profile>> {
+    let mut profiles = sample::profiles()?;
+    let shipped = profiles.get("usim-rfm").context("a profile that is shipped")?;
+    let (mut two_parts, mut expanded) = (shipped.clone(), shipped.clone());
+    TWO_PARTS.clone_into(&mut two_parts.name);
+    two_parts.mt.max_parts = 2;
+    EXPANDED.clone_into(&mut expanded.name);
+    expanded.write.format = Format::Expanded;
+    expanded.write.refresh = Some(Refresh::UiccReset);
+    profiles.extend([two_parts, expanded].map(|profile| (profile.name.clone(), profile)));
+    Ok(profiles)
+}
+
+/// Gives some of these cards such a profile.
+pub(super) fn vary(sample: &mut Sample) {
+    for (index, card) in sample.cards.iter_mut().enumerate().filter(|(_, card)| Kind::of(card) == Kind::Rfm) {
+        match index % 5 {
+            2 => TWO_PARTS.clone_into(&mut card.profile),
+            4 => EXPANDED.clone_into(&mut card.profile),
+            _ => {}
+        }
+    }
+}
+
+/// What the writes of these cards are planned to send.
 pub(super) fn announce(stage: &Stage, sample: &Sample) -> Result<()> {
-    let Some(index) = places(sample).into_iter().next() else { return Ok(()) };
-    let (card, target) =
-        sample.cards.get(index).zip(sample.targets.get(index)).context("a place of the sample")?;
-    let profile = stage.profiles.get(&card.profile).context("each card has a profile")?;
-    let smsc = Some(SMSC.parse()?);
-    let target = Subscription { imsi: target.imsi, msisdn: target.msisdn, iccid: None, smsc };
-    let Cost { scripts, octets, parts, responses, .. } = Plan::of(profile, &target)?.cost(profile, 1.0);
-    eprintln!(
-        "A write: {scripts} scripts of {octets} octets in {parts} short messages, and {responses} in answer; \
-         then EF.IMSI is read at the new number"
-    );
+    let mut plans = BTreeMap::new();
+    for index in places(sample) {
+        let place = sample.cards.get(index).zip(sample.targets.get(index));
+        let (card, target) = place.context("a place of the sample")?;
+        let (name, profile) =
+            stage.profiles.get_key_value(&card.profile).context("each card has a profile")?;
+        let smsc = Some(SMSC.parse()?);
+        let target = Subscription { imsi: target.imsi, msisdn: target.msisdn, iccid: None, smsc };
+        let cost = Plan::of(profile, &target)?.cost(profile, 1.0);
+        plans.entry(name).or_insert((cost, 0)).1 += 1;
+    }
+    for (name, (Cost { scripts, octets, parts, responses, .. }, cards)) in plans {
+        eprintln!(
+            "  {cards:>3} cards {name:<20} a write: {octets} octets, scripts {scripts}, short messages {parts} and \
+             {responses} in answer"
+        );
+    }
     Ok(())
 }
 

@@ -14,15 +14,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::files;
 use super::platform::Platform;
-use super::rfm::habits;
+use super::{files, rfm};
 use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
 use crate::api::{self, ApiConfig, ApiMetrics, ApiState, HttpLookup, Scope};
 use crate::card::{Owner, Profile, Timers};
 use crate::cli::client::Api;
 use crate::cli::relay::line;
-use crate::cli::sample::{self, Kind, Sample};
+use crate::cli::sample::{Kind, Sample};
 use crate::cli::smsc::specs;
 use crate::gateway::import::{Importer, import};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, RouteConfig, World};
@@ -101,11 +100,12 @@ impl Stage {
         let endpoint = platform.endpoint()?;
         let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let password = random_text(&*rng);
-        let mut specs = specs(&sample.cards, CardSpec::SHORT_CODE)?;
+        let profiles = rfm::profiles()?;
+        let mut specs = specs(&sample.cards, &profiles, CardSpec::SHORT_CODE)?;
         for (index, spec) in specs.iter_mut().enumerate() {
             spec.timing = terms.applet;
             if let Some(rfm) = &mut spec.rfm {
-                habits(index, rfm);
+                rfm::habits(index, rfm);
             }
         }
         let recorder = match &terms.capture {
@@ -147,7 +147,7 @@ impl Stage {
             connector,
             lookup: Some(Arc::new(lookup)),
         };
-        let config = gateway_config(smsc, &password, &endpoint, terms.timers)?;
+        let config = gateway_config(smsc, &password, &endpoint, terms.timers, profiles.clone())?;
         let gateway = Gateway::start(config, world).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the HTTP API")?;
         let address = listener.local_addr()?;
@@ -166,7 +166,7 @@ impl Stage {
             cards,
             sim,
             factory,
-            profiles: sample::profiles()?,
+            profiles,
             recorder,
             gateway,
             token,
@@ -271,6 +271,7 @@ fn gateway_config(
     password: &str,
     endpoint: &EndpointConfig,
     timers: Timers,
+    profiles: BTreeMap<String, Profile>,
 ) -> Result<GatewayConfig> {
     let link = LinkConfig {
         name: "smsc".to_owned(),
@@ -285,7 +286,7 @@ fn gateway_config(
     };
     let all = RouteConfig::all_over(vec![link.name.clone()]);
     Ok(GatewayConfig {
-        profiles: sample::profiles()?,
+        profiles,
         timers,
         links: vec![link],
         routes: vec![all],
