@@ -28,3 +28,13 @@ fn every_kind_of_card_is_opened_and_proves_it() {
         assert_eq!(count(request), count(request.response()));
     }
 }
+
+#[test]
+fn cards_without_an_applet_are_written_file_by_file() {
+    let place = Place::new();
+    let demo = place.run(&["demo", "--method", "rfm", "--cards", "6", "--json"]);
+    let verdict = demo.json();
+    let counts = ["cards", "bound", "effective", "cards_agree"].map(|name| verdict[name].as_u64());
+    assert_eq!((demo.code, counts), (0, [Some(6); 4]), "{verdict}");
+    assert_eq!(verdict["kinds"], serde_json::json!([["  by remote file management", 6, 6]]));
+}

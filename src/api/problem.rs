@@ -43,6 +43,8 @@ pub enum Kind {
     NotRetryable,
     /// Nothing of this waits for a decision.
     NothingHeld,
+    /// The card answers no packet, so that it cannot be asked.
+    NoAnswers,
     /// There is no packet to be brought to the card on site.
     NothingToExport,
     /// Nothing of the write was handed out to be brought to the card.
@@ -79,7 +81,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::MalformedJson,
         Self::InvalidField,
         Self::UnreadableBody,
@@ -96,6 +98,7 @@ impl Kind {
         Self::WriteEnded,
         Self::NotRetryable,
         Self::NothingHeld,
+        Self::NoAnswers,
         Self::NothingToExport,
         Self::NotExported,
         Self::PacketImpossible,
@@ -140,6 +143,7 @@ impl Kind {
             Self::WriteEnded => (S::CONFLICT, "write-ended", "The write is over"),
             Self::NotRetryable => (S::CONFLICT, "not-retryable", "The write cannot be tried again"),
             Self::NothingHeld => (S::CONFLICT, "nothing-held", "Nothing waits for a decision"),
+            Self::NoAnswers => (S::CONFLICT, "no-answers", "The card answers no packet"),
             Self::NothingToExport => {
                 (S::CONFLICT, "nothing-to-export", "There is no packet to be brought to the card")
             }

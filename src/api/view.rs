@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::card::{Card, Subscription};
 use crate::gateway;
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
-use crate::store::records::{FactRecord, Write};
+use crate::store::records::{FactRecord, Write, WritePlan};
 
 use super::schema;
 use super::time::Timestamp;
@@ -83,6 +83,9 @@ pub struct WriteView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "wrong_device")]
     pub hold: Option<&'static str>,
+    /// By remote file management, once the card is known: what it takes, and how far it has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanView>,
     /// How often the same octets went out again.
     pub resent: u32,
     /// Whether its cancellation was asked for.
@@ -110,10 +113,31 @@ impl From<&Write> for WriteView {
             imei_verified: write.imei_verified,
             reason: write.reason.clone(),
             hold: write.hold.map(crate::card::Hold::name),
+            plan: write.plan.map(PlanView::from),
             resent: write.resent,
             cancel_requested: write.cancel,
             seq: write.seq,
         }
+    }
+}
+
+/// What a write by remote file management takes, where nothing goes out twice.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
+pub struct PlanView {
+    /// Scripts of commands: a secured packet each, answered before the next one goes out.
+    pub scripts: u32,
+    /// Short messages to the card.
+    pub parts: u32,
+    /// Short messages to the card and from it.
+    pub messages: u32,
+    /// Scripts that the card has executed.
+    pub step: u32,
+}
+
+impl From<WritePlan> for PlanView {
+    fn from(WritePlan { scripts, parts, messages, step }: WritePlan) -> Self {
+        Self { scripts, parts, messages, step }
     }
 }
 
@@ -340,6 +364,7 @@ mod tests {
             retry_of: None,
             imei_verified: None,
             profile: None,
+            plan: Some(WritePlan { scripts: 2, parts: 5, messages: 7, step: 1 }),
         };
         let shown = json!({
             "id": "wrt_01010101010101010101010101010101",
@@ -353,6 +378,7 @@ mod tests {
             "deadline": "2026-02-01T12:00:00.000Z",
             "written_at": "2026-01-31T12:00:01.000Z",
             "hold": "wrong_device",
+            "plan": {"scripts": 2, "parts": 5, "messages": 7, "step": 1},
             "resent": 1,
             "cancel_requested": true,
             "seq": 4,

@@ -4,7 +4,7 @@ use crate::identity::{Eid, Iccid, Msisdn};
 
 use super::{
     Active, Bearer, Binding, CardId, Claimed, Counter, HeldBinding, Hints, MoWindow, Notice, Outstanding,
-    Owed, Owner, Purpose, Subscription, Timers, Unsettled, WriteId, WriteState,
+    Owed, Owner, Purpose, Subscription, Unsettled, WriteId, WriteState,
 };
 
 /// Most writes that wait for one card (the active one not counted).
@@ -158,8 +158,9 @@ impl Card {
         let low = packet.and_then(|p| p.low_at).map(|at| at + timers.after_delivered_s * 1000);
         let write = self.active.as_ref().map(|active| {
             let deadline = active.order.deadline;
-            let give_up = deadline + timers.give_up_s * 1000;
+            let give_up = terms.give_up(deadline);
             let on_site = active.bearer == Bearer::Relay;
+            let polled = terms.profile.asks_por();
             // A poll on site gives way to one over the air.
             let free = packet.is_none_or(|p| p.bearer == Bearer::Relay && p.purpose == Purpose::Poll);
             match active.state {
@@ -170,8 +171,10 @@ impl Card {
                 WriteState::Queued | WriteState::Sealed | WriteState::OnSite => deadline,
                 // What is still in a lane then is not handed over any more.
                 WriteState::Sent if self.in_lane() => deadline,
-                WriteState::Written if free && active.hold.is_none() => active.not_before.min(give_up),
-                WriteState::Unknown if free && on_site => active.not_before.min(give_up),
+                WriteState::Written if free && polled && active.hold.is_none() => {
+                    active.not_before.min(give_up)
+                }
+                WriteState::Unknown if free && polled && on_site => active.not_before.min(give_up),
                 _ => give_up,
             }
         });
@@ -181,7 +184,7 @@ impl Card {
             .chain(low)
             .chain(write)
             .chain(next)
-            .chain(self.question_at(timers))
+            .chain(self.question_at(terms))
             .chain(self.previous_until(terms))
             .min()
     }
@@ -199,15 +202,16 @@ impl Card {
     }
 
     /// When the card is asked for more than its active write calls for, unix ms, where nothing else has its turn.
-    pub(super) fn question_at(&self, timers: &Timers) -> Option<u64> {
-        let free = self.outstanding.is_none()
+    pub(super) fn question_at(&self, terms: &super::Terms<'_>) -> Option<u64> {
+        let free = terms.profile.asks_por()
+            && self.outstanding.is_none()
             && self.current.is_some()
             && match &self.active {
                 Some(active) => active.state == WriteState::Written,
                 None => self.queue.is_empty(),
             };
         let resync = (self.resync && free).then_some(self.resynced_at + RESYNC_MS);
-        let ask = (self.ask && free).then_some(self.asked_at + timers.wake_s * 1000);
+        let ask = (self.ask && free).then_some(self.asked_at + terms.timers.wake_s * 1000);
         resync.into_iter().chain(ask).min()
     }
 }

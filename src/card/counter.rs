@@ -5,7 +5,12 @@ use std::collections::VecDeque;
 use crate::ota::Cntr;
 
 /// How far the counter of one scope is advanced when the store was restored from an older copy (mode "must be higher").
-pub const RESTORE_GAP: u64 = 1 << 16;
+/// No multiple of 256: the concatenation references of packets follow the CNTR, and those of the packets before, which
+/// the copy does not know, may still be open.
+pub const RESTORE_GAP: u64 = (1 << 16) + (1 << 7);
+
+/// Most counter scopes of a card.
+pub const COUNTERS_MAX: usize = 16;
 
 /// How many MO counters below the highest one are remembered.
 pub const WINDOW: usize = 64;

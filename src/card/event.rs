@@ -4,7 +4,7 @@ use crate::applet::{BindingRequest, PollAnswer, WriteResult};
 use crate::identity::{Eid, Imei, Msisdn};
 use crate::ota::{Cntr, Rsc};
 
-use super::{CardId, DeliveryHours, End, Order, Profile, Subscription, Timers, WriteId};
+use super::{CardId, DeliveryHours, End, Order, Profile, ScriptOctets, Subscription, Timers, WriteId};
 
 /// What the rules of a card depend on besides the card.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,15 @@ pub struct Terms<'a> {
     pub hours: Option<DeliveryHours>,
     /// How long the number that the card had before is still its own, ms.
     pub numbers_kept_ms: u64,
+}
+
+impl Terms<'_> {
+    /// When it is no longer asked what became of an order of this deadline, unix ms. By then nothing of it is kept by the
+    /// SMSC: after the write of a card that gives no answer, another one may follow.
+    #[must_use]
+    pub fn give_up(&self, deadline: u64) -> u64 {
+        deadline + self.timers.give_up_s.max(self.timers.after_validity_s) * 1000
+    }
 }
 
 /// Something that happens to a card.
@@ -105,9 +114,11 @@ pub enum Event {
         cntr: Cntr,
         /// Response status code.
         rsc: Rsc,
-        /// The applet's answer, where the data could be read as one.
+        /// What it carries.
         data: ResponseData,
-        /// What is stored of the device that the answer to a poll names.
+        /// The number it came from; none on site.
+        from: Option<Msisdn>,
+        /// What is stored of the device that the answer to a poll names, or that was claimed where EF.ICCID was read.
         device: Option<DeviceView>,
     },
     /// Something that looks like an answer and proves nothing.
@@ -212,6 +223,8 @@ pub enum ResponseData {
     Result(WriteResult),
     /// The answer to a poll.
     State(PollAnswer),
+    /// The response to a remote script: the card's rules know which.
+    Script(ScriptOctets),
     /// Nothing, or nothing that can be read.
     None,
 }

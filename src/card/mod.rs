@@ -22,18 +22,18 @@ mod write;
 pub use aggregate::{Card, QUEUE_MAX, UNSETTLED_MAX};
 pub use apply::apply;
 pub use binding::{Binding, Claimed, HeldBinding};
-pub use counter::{Counter, MoWindow, RESTORE_GAP, Replay, WINDOW};
+pub use counter::{COUNTERS_MAX, Counter, MoWindow, RESTORE_GAP, Replay, WINDOW};
 pub use event::{ClaimSource, DeviceView, Event, FromCard, ResponseData, Submitted, Terms};
 pub use hints::{Hints, Told, UNPROVEN_KINDS, Unproven};
 pub use hours::DeliveryHours;
 pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
-pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
+pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose, ReadFile, Reads, ScriptOctets};
 pub use profile::{
     BindingPolicy, CpiPlace, Dialect, FileName, FileNameError, Finding, Method, Mo, Mt, Poll, PollKind,
     Profile, ProfileError, Scope, Session, Severity, Start, StepValue, StepValueError, Timers, Trust,
     WriteStep, WriteTerms,
 };
-pub use step::{Bound, Cancellation, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
+pub use step::{Bound, Cancellation, Contested, Fact, Payload, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;
-pub use write::{Active, Bearer, DEADLINE_PASSED, End, Hold, Order, Unsettled, WriteState};
+pub use write::{Active, Bearer, DEADLINE_PASSED, End, Hold, Order, StepFailure, Unsettled, WriteState};

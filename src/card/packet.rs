@@ -1,10 +1,23 @@
 //! Packets on their way to the card: who is asked, how often, and until when.
 
+use std::fmt;
+
 use crate::applet::{BindingAck, WriteStatus};
 use crate::identity::Msisdn;
-use crate::ota::Cntr;
+use crate::ota::{Cntr, Tar};
 
 use super::Bearer;
+
+/// The octets of a remote script or of the response to one (TS 102 226 §5.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScriptOctets(pub Vec<u8>);
+
+impl fmt::Debug for ScriptOctets {
+    /// The files of a card may hold keys: the length stands for the octets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} octets]", self.0.len())
+    }
+}
 
 /// What the outstanding packet is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +46,28 @@ pub struct Outstanding {
     pub low_at: Option<u64>,
     /// The binding that this packet acknowledges on its way.
     pub acknowledges: Option<BindingAck>,
+    /// What a poll by remote file management reads.
+    pub reads: Option<Reads>,
+}
+
+/// What a poll by remote file management reads, and where: an authenticated answer is a fence for the counter of its TAR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reads {
+    /// The application asked.
+    pub tar: Tar,
+    /// What is read.
+    pub file: ReadFile,
+}
+
+/// A file that a poll reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFile {
+    /// EF.IMSI: which subscription the card has.
+    Imsi,
+    /// EF.ICCID: which card it is.
+    Iccid,
+    /// None: only that the card answers counts.
+    Nothing,
 }
 
 impl Outstanding {

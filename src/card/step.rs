@@ -4,7 +4,7 @@ use crate::applet::Message;
 use crate::identity::{Imei, Msisdn};
 use crate::ota::{Cntr, Spi1, Spi2, Tar};
 
-use super::{Active, Card, CardId, Subscription, WriteId, WriteState};
+use super::{Active, Card, CardId, ScriptOctets, Subscription, WriteId, WriteState};
 
 /// What follows from an event: all of it is committed together, then the rest is done.
 #[derive(Debug, Clone)]
@@ -88,10 +88,19 @@ pub struct Seal {
     pub spi1: Spi1,
     /// What answer it asks.
     pub spi2: Spi2,
-    /// The applet.
+    /// The application.
     pub tar: Tar,
-    /// The clear message.
-    pub message: Message,
+    /// What it is to get, in clear.
+    pub payload: Payload,
+}
+
+/// What a command packet carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payload {
+    /// A message to the card-writing applet.
+    Applet(Message),
+    /// A remote script (TS 102 226 §5.2).
+    Script(ScriptOctets),
 }
 
 /// A sealed packet to hand over.

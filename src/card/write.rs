@@ -2,6 +2,7 @@
 
 use crate::identity::Imei;
 use crate::ota::Cntr;
+use crate::ota::apdu::StatusWord;
 
 use super::{Subscription, WriteId};
 
@@ -174,6 +175,19 @@ pub struct Active {
     pub hold: Option<Hold>,
     /// Whether the last that was heard of it is an error that anybody could have sent.
     pub refused_in_clear: bool,
+    /// By remote file management: the first script of its plan that the card has not answered, from 0.
+    pub step: u8,
+    /// By remote file management: where that script stopped; EF.IMSI is read before the write ends.
+    pub failure: Option<StepFailure>,
+}
+
+/// Where a script of a write stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepFailure {
+    /// The command, from 0.
+    pub command: u8,
+    /// What the card answered to it; `None` where its response to the script cannot be read.
+    pub status: Option<StatusWord>,
 }
 
 /// A write that ended `unresolved`: the card may still prove or disprove it.
@@ -185,4 +199,6 @@ pub struct Unsettled {
     pub tid: u32,
     /// Its target; the numbers stay claimed.
     pub target: Subscription,
+    /// The script of its plan that was not answered, as in [`Active::step`].
+    pub step: u8,
 }

@@ -118,6 +118,9 @@ pub(super) struct SampleArguments {
     /// How many more that only tell their IMEI, as it is
     #[arg(long, value_name = "N", default_value_t = 0)]
     raw: u32,
+    /// How many more without an applet, to be written by remote file management
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rfm: u32,
     /// The card file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -222,8 +225,8 @@ fn progress_bar(cards: usize) -> Result<ProgressBar> {
 }
 
 fn write_sample(arguments: &SampleArguments) -> Outcome {
-    let SampleArguments { count: secured, no_preset, plain, raw, .. } = *arguments;
-    let sample = sample::sample_of(Kinds { secured, no_preset, plain, raw }, arguments.seed)?;
+    let SampleArguments { count: secured, no_preset, plain, raw, rfm, .. } = *arguments;
+    let sample = sample::sample_of(Kinds { secured, no_preset, plain, raw, rfm }, arguments.seed)?;
     let create = |path: &Path| File::create(path).with_context(|| path.display().to_string());
     sample::write_cards(&sample.cards, create(&arguments.out)?)?;
     sample::write_targets(&sample.targets, create(&arguments.subscriptions_out)?)?;

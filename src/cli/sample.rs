@@ -7,7 +7,10 @@ use anyhow::{Context, Result, ensure};
 use zeroize::Zeroizing;
 
 use crate::card::{Owner, Profile, Subscription};
-use crate::config::{APPLET_PLAIN_PROFILE, APPLET_PROFILE, APPLET_RAW_PROFILE};
+use crate::config::{
+    APPLET_NO_POR_PROFILE, APPLET_PLAIN_PROFILE, APPLET_PROFILE, APPLET_RAW_PROFILE, RFM_B00011_PROFILE,
+    RFM_PROFILE,
+};
 use crate::gateway::import::{CardRow, KeySetRow};
 use crate::identity::{Eid, Iccid, Imei, Imei14, Imsi, Msisdn};
 use crate::ota::Algorithm;
@@ -27,6 +30,8 @@ pub struct Kinds {
     pub plain: u32,
     /// With a preset; they only tell their IMEI.
     pub raw: u32,
+    /// With a preset and without an applet: written by remote file management. Every other has no EID.
+    pub rfm: u32,
 }
 
 /// What kind of card a row describes.
@@ -40,6 +45,8 @@ pub enum Kind {
     Plain,
     /// It only tells its IMEI.
     Raw,
+    /// It is written by remote file management, and says nothing of its own.
+    Rfm,
 }
 
 impl Kind {
@@ -50,6 +57,7 @@ impl Kind {
             _ if card.preset.is_none() => Self::NoPreset,
             PLAIN => Self::Plain,
             RAW => Self::Raw,
+            profile if profile.starts_with(RFM[0]) => Self::Rfm,
             _ => Self::Secured,
         }
     }
@@ -59,17 +67,18 @@ impl Kinds {
     /// All of them.
     #[must_use]
     pub fn total(self) -> u32 {
-        [self.no_preset, self.plain, self.raw].into_iter().fold(self.secured, u32::saturating_add)
+        [self.no_preset, self.plain, self.raw, self.rfm].into_iter().fold(self.secured, u32::saturating_add)
     }
 
     /// What the card with this number, from 1, is: the profile's name, and whether it has a preset.
     fn of(self, number: u32) -> (&'static str, bool) {
-        let Self { secured, no_preset, plain, .. } = self;
+        let Self { secured, no_preset, plain, raw, .. } = self;
         match number - 1 {
             place if place < secured => (APPLET, true),
             place if place < secured + no_preset => (APPLET, false),
             place if place < secured + no_preset + plain => (PLAIN, true),
-            _ => (RAW, true),
+            place if place < secured + no_preset + plain + raw => (RAW, true),
+            place => (if place % 2 == 0 { RFM[0] } else { RFM[1] }, true),
         }
     }
 }
@@ -78,6 +87,7 @@ impl Kinds {
 const APPLET: &str = "airwrite-applet";
 const PLAIN: &str = "airwrite-applet-plain";
 const RAW: &str = "airwrite-applet-raw";
+const RFM: [&str; 2] = ["usim-rfm", "usim-rfm-b00011"];
 
 /// The type allocation code of the simulated devices.
 const TAC: &str = "35780502";
@@ -120,18 +130,24 @@ pub struct Target {
     pub msisdn: Msisdn,
 }
 
-/// The profiles of sample cards, by name.
+/// The profiles that are shipped, by name.
 ///
 /// # Errors
 /// None, as long as the files of this program are whole.
 pub fn profiles() -> Result<BTreeMap<String, Profile>> {
-    [APPLET_PROFILE, APPLET_PLAIN_PROFILE, APPLET_RAW_PROFILE]
-        .into_iter()
-        .map(|text| {
-            let profile = Profile::from_toml(text)?;
-            Ok((profile.name.clone(), profile))
-        })
-        .collect()
+    let texts = [
+        APPLET_PROFILE,
+        APPLET_PLAIN_PROFILE,
+        APPLET_RAW_PROFILE,
+        APPLET_NO_POR_PROFILE,
+        RFM_PROFILE,
+        RFM_B00011_PROFILE,
+    ];
+    let profiles = texts.into_iter().map(|text| {
+        let profile = Profile::from_toml(text)?;
+        Ok((profile.name.clone(), profile))
+    });
+    profiles.collect()
 }
 
 /// The IMEI of the device that the simulated operator puts its `number`-th card into: from 1 to [`CARDS_MAX`].
@@ -175,10 +191,11 @@ pub fn sample_of(kinds: Kinds, seed: u64) -> Result<Sample> {
         };
         let (profile, has_preset) = kinds.of(number);
         let preset = if has_preset { Some(subscription(1)?) } else { None };
+        let has_eid = !RFM.contains(&profile) || number % 4 < 2;
         sample.targets.push(subscription(2)?);
         sample.cards.push(CardRow {
             line: u64::from(number) + 1,
-            eid: Some(eid(&format!("89001012{series:012}{number:010}"))?),
+            eid: has_eid.then(|| eid(&format!("89001012{series:012}{number:010}"))).transpose()?,
             iccid: Some(iccid(&format!("8900101{series:05}{number:06}"))?),
             preset: preset.map(|Target { imsi, msisdn }| Subscription {
                 imsi,
@@ -299,12 +316,12 @@ mod tests {
 
     #[test]
     fn kinds_follow_one_another_and_change_nothing_of_the_cards_before() {
-        let kinds = Kinds { secured: 3, no_preset: 2, plain: 2, raw: 1 };
+        let kinds = Kinds { secured: 3, no_preset: 2, plain: 2, raw: 1, rfm: 2 };
         let mixed = sample_of(kinds, 1).unwrap();
         let profiles = profiles().unwrap();
-        use Kind::{NoPreset, Plain, Raw, Secured};
+        use Kind::{NoPreset, Plain, Raw, Rfm, Secured};
         let found: Vec<_> = mixed.cards.iter().map(Kind::of).collect();
-        assert_eq!(found, [Secured, Secured, Secured, NoPreset, NoPreset, Plain, Plain, Raw]);
+        assert_eq!(found, [Secured, Secured, Secured, NoPreset, NoPreset, Plain, Plain, Raw, Rfm, Rfm]);
         let dialect = |place: usize| profiles[&mixed.cards[place].profile].mo.dialect;
         let expected = (Dialect::Secured, Dialect::Secured, Dialect::Plain, Dialect::RawImei);
         assert_eq!((dialect(0), dialect(3), dialect(5), dialect(7)), expected);

@@ -1,5 +1,6 @@
 //! `airwrite smsc`: a simulated operator whose cards are those of a card file, each in a device of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,14 @@ use super::cards::CardFileArguments;
 use super::relay::line;
 use super::signals::Signals;
 use super::{Outcome, sample};
-use crate::card::{Dialect, Owner};
+use crate::card::{Dialect, Method, Owner, Profile, Scope};
 use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
+use crate::ota::Tar;
 use crate::pcap::Recorder;
 use crate::sim::{
-    self, CardSpec, EsmeAccount, FaultPlan, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle,
-    TlsServer,
+    self, AppletTiming, CardSpec, CounterScope, EsmeAccount, FaultPlan, Interim, MoDialect, OperatorConfig,
+    Preset, RefreshHabit, Report, Rfm, RfmApplication, SessionStart, SimConfig, SimHandle, TlsServer,
 };
 use crate::world::{Rng, SeededRng, SystemClock, SystemRng};
 
@@ -105,7 +107,7 @@ impl FromStr for PowerOn {
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let rows = read_cards(&arguments.cards, &arguments.card_file)?;
-    let specs = specs(&rows, &arguments.short_code)?;
+    let specs = specs(&rows, &sample::profiles()?, &arguments.short_code)?;
     let targets = match &arguments.subscribers {
         None => Vec::new(),
         Some(path) => {
@@ -219,37 +221,74 @@ fn read_cards(path: &Path, arguments: &CardFileArguments) -> Result<Vec<CardRow>
     }
 }
 
-/// The cards as they are personalised, in devices with the numbers 1, 2, ….
-pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>> {
-    let profiles = sample::profiles()?;
-    let mut specs = Vec::new();
-    for (row, number) in rows.iter().zip(1..) {
-        let of_line = || format!("line {}", row.line);
-        let (Some(eid), Some(iccid), Some(keys)) = (row.eid, row.iccid, row.own_keys()) else {
-            bail!("{}: a simulated card needs an EID and an ICCID", of_line());
-        };
-        let keys = keys.key_set().with_context(of_line)?;
-        let mut spec = CardSpec::new(eid, iccid, sample::device_imei(number)?, keys);
-        spec.preset = row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn });
-        spec.mo_dialect = match profiles.get(&row.profile).map(|profile| profile.mo.dialect) {
-            Some(Dialect::Plain) => MoDialect::PlainDer,
-            Some(Dialect::RawImei) => MoDialect::RawImei,
-            Some(Dialect::Secured | Dialect::Silent) | None => MoDialect::Secured,
-        };
-        short_code.clone_into(&mut spec.short_code);
-        specs.push(spec);
-    }
-    Ok(specs)
+/// The cards as they are personalised, in devices with the numbers 1, 2, …. What a card can do follows from its profile.
+pub(super) fn specs(
+    rows: &[CardRow],
+    profiles: &BTreeMap<String, Profile>,
+    short_code: &str,
+) -> Result<Vec<CardSpec>> {
+    rows.iter()
+        .zip(1..)
+        .map(|(row, number)| {
+            let of_line = || format!("line {}", row.line);
+            let unknown = || format!("{}: no profile {}", of_line(), row.profile);
+            let profile = profiles.get(&row.profile).with_context(unknown)?;
+            let (Some(iccid), Some(keys)) = (row.iccid, row.own_keys()) else {
+                bail!("{}: a simulated card needs an ICCID", of_line());
+            };
+            if row.eid.is_none() && profile.method == Method::Applet {
+                bail!("{}: a simulated card with an applet needs an EID", of_line());
+            }
+            Ok(CardSpec {
+                eid: row.eid,
+                iccid,
+                imei: sample::device_imei(number)?,
+                preset: row.preset.as_ref().map(|preset| Preset { imsi: preset.imsi, msisdn: preset.msisdn }),
+                keys: keys.key_set().with_context(of_line)?,
+                short_code: short_code.to_owned(),
+                mo_dialect: match profile.mo.dialect {
+                    Dialect::Secured => MoDialect::Secured,
+                    Dialect::Plain => MoDialect::PlainDer,
+                    Dialect::RawImei => MoDialect::RawImei,
+                    Dialect::Silent => MoDialect::Silent,
+                },
+                timing: AppletTiming::default(),
+                scope: match profile.mt.scope {
+                    Scope::Tar => CounterScope::Tar,
+                    Scope::Card | Scope::Keyset => CounterScope::Card,
+                },
+                rfm: (profile.method == Method::Rfm).then(|| rfm(profile)),
+            })
+        })
+        .collect()
+}
+
+/// The applications that a profile speaks to. A terminal hears of a new EF.IMSI by REFRESH.
+fn rfm(profile: &Profile) -> Rfm {
+    let steps = profile.write.steps.iter().filter_map(|step| step.tar);
+    let tars: BTreeSet<Tar> = steps.chain([profile.mt.tar]).chain(profile.poll.iccid_tar).collect();
+    let applications = tars.into_iter().map(|tar| RfmApplication {
+        tar,
+        start: if is_shared(tar) { SessionStart::Mf } else { SessionStart::Usim },
+        min_spi1: profile.mt.spi1,
+    });
+    Rfm { applications: applications.collect(), refresh: RefreshHabit::UiccReset, interim: Interim::None }
+}
+
+/// Whether a TAR stands for the file system that all applications of a UICC share (TS 101 220 annex D).
+const fn is_shared(tar: Tar) -> bool {
+    matches!(tar.0, [0xB0, 0x00, 0x00 | 0x02..=0x0F] | [0xB0, 0x01, 0x20..=0x2F])
 }
 
 fn print_cards(specs: &[CardSpec]) {
-    println!("{:15}  {:32}  {:15}  MSISDN", "IMEI", "EID", "IMSI");
+    println!("{:15}  {:32}  {:15}  MSISDN", "IMEI", "EID or ICCID", "IMSI");
     for spec in specs {
+        let card = spec.eid.map_or_else(|| spec.iccid.to_string(), |eid| eid.to_string());
         let (imsi, msisdn) = spec.preset.map_or_else(
             || ("none".to_owned(), String::new()),
             |p| (p.imsi.to_string(), p.msisdn.to_string()),
         );
-        println!("{}  {}  {imsi:15}  {msisdn}", spec.imei, spec.eid);
+        println!("{}  {card:32}  {imsi:15}  {msisdn}", spec.imei);
     }
 }
 

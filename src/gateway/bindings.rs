@@ -68,6 +68,9 @@ pub enum PollError {
     /// The owner has no such card.
     #[error("no such card")]
     NotFound,
+    /// The card's profile has it answer no packet.
+    #[error("the card answers no packet")]
+    NoAnswers,
     /// Lost against concurrent changes, or the card cannot be served now: try again.
     #[error("busy")]
     Busy,
@@ -217,6 +220,9 @@ impl Gateway {
             return Err(PollError::Busy);
         }
         let card = self.card(owner, card).await?.ok_or(PollError::NotFound)?;
+        if self.profile(&card.profile).is_some_and(|profile| !profile.asks_por()) {
+            return Err(PollError::NoAnswers);
+        }
         Ok(self.on_card(card.id, Input::Event(Event::Poll)).await?.card)
     }
 }

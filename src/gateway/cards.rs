@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::card::{
-    Bearer, Bound, Card, CardId, Contested, Event, Fact, Profile, Step, Terms, WriteId, WriteState, apply,
+    Bearer, Bound, Card, CardId, Contested, Event, Fact, Profile, ResponseData, Step, Terms, WriteId,
+    WriteState, apply,
 };
 use crate::ota::Cntr;
 use crate::store::records::{
@@ -177,8 +178,16 @@ impl Gateway {
         let profile =
             self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
         let mut device = guarded(value.next().flatten().as_ref(), decode_device)?;
-        if let (Input::DecideBinding { .. }, Some(held)) = (input, &card.held) {
-            let read = store.get_one(keys::device(held.imei.key())).await?;
+        // What the card has reported, and what was claimed of it, is not said again.
+        let named = match input {
+            Input::DecideBinding { .. } => card.held.as_ref().map(|held| held.imei),
+            Input::Response { data: ResponseData::Script(_), .. } => {
+                card.claimed.as_ref().map(|claimed| claimed.imei)
+            }
+            _ => None,
+        };
+        if let Some(imei) = named {
+            let read = store.get_one(keys::device(imei.key())).await?;
             device = guarded(read.value.as_ref(), decode_device)?;
             seq = seq.max(read.seq);
         }
@@ -252,7 +261,7 @@ impl Gateway {
         for change in &step.writes {
             found.writes.ensure(self, change.id).await?;
             if let Some(write) = found.writes.change(change.id) {
-                self.change_write(write, change, id, now);
+                self.change_write(write, change, id, found.profile, now);
             }
         }
         found.writes.put(commit);

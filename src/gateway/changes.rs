@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::card::{Card, CardId, Fact, Owner, Subscription, Terms, WriteChange, WriteState};
+use crate::card::plan::Plan;
+use crate::card::{Card, CardId, End, Fact, Owner, Profile, Subscription, Terms, WriteChange, WriteState};
 use crate::identity::Imei;
 use crate::ota::Cntr;
-use crate::store::records::{Claim, FactRecord, Holder, Write, encode_claim};
+use crate::store::records::{Claim, FactRecord, Holder, Write, WritePlan, encode_claim};
 use crate::store::{Commit, Key, Unguarded, keys};
 
 use super::Gateway;
@@ -87,7 +88,14 @@ impl Gateway {
     }
 
     /// Notes in the write's record what a step says of it.
-    pub(super) fn change_write(&self, write: &mut Write, change: &WriteChange, card: CardId, now: u64) {
+    pub(super) fn change_write(
+        &self,
+        write: &mut Write,
+        change: &WriteChange,
+        card: CardId,
+        profile: &Profile,
+        now: u64,
+    ) {
         write.card = Some(card);
         write.updated = now;
         write.seq = change.seq;
@@ -102,6 +110,14 @@ impl Gateway {
             write.hold = active.hold;
             write.decided = Some(active.bearer);
         }
+        write.plan = write.plan.or_else(|| planned(profile, &write.target));
+        if let Some(plan) = &mut write.plan {
+            plan.step = match (change.state, &change.active) {
+                (WriteState::Written | WriteState::Ended(End::Effective), _) => plan.scripts,
+                (_, Some(active)) => active.step.into(),
+                (_, None) => plan.step,
+            };
+        }
         if change.imei_verified.is_some() {
             write.imei_verified = change.imei_verified;
         }
@@ -113,6 +129,15 @@ impl Gateway {
         }
         write.state = change.state;
     }
+}
+
+/// What it takes to write `target` to cards of this profile, where it is written by scripts.
+fn planned(profile: &Profile, target: &Subscription) -> Option<WritePlan> {
+    // At whichever rate: the parts alone count here.
+    let cost = Plan::of(profile, target).ok()?.cost(profile, 1.0);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (scripts, parts, messages) = (number(cost.scripts), number(cost.parts), number(cost.messages()));
+    Some(WritePlan { scripts, parts, messages, step: 0 })
 }
 
 /// The counters whose sealed parts a card still needs.

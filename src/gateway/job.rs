@@ -23,7 +23,7 @@ pub(super) enum Input {
     /// An event that needs nothing else.
     Event(Event),
     /// A response packet that was opened. Where it came from on site, `relayed` says all that was posted back.
-    Response { cntr: Cntr, rsc: Rsc, data: ResponseData, relayed: Option<String> },
+    Response { cntr: Cntr, rsc: Rsc, data: ResponseData, from: Option<Msisdn>, relayed: Option<String> },
     /// What was posted back from a site without a response packet that could be opened.
     Relayed { hint: Option<Hint>, relayed: String },
     /// The business platform says which device the card is in.
@@ -178,12 +178,15 @@ impl Gateway {
     ) -> Result<Event, CardError> {
         Ok(match input {
             Input::Event(event) => event.clone(),
-            Input::Response { cntr, rsc, data, .. } => {
+            Input::Response { cntr, rsc, data, from, .. } => {
                 let device = match data {
                     ResponseData::State(_) => Some(self.view_device(device, card, writes).await?),
+                    ResponseData::Script(_) if card.claimed.is_some() => {
+                        Some(self.view_device(device, card, writes).await?)
+                    }
                     _ => None,
                 };
-                Event::Response { cntr: *cntr, rsc: *rsc, data: data.clone(), device }
+                Event::Response { cntr: *cntr, rsc: *rsc, data: data.clone(), from: *from, device }
             }
             Input::Relayed { hint, .. } => hint.clone().map_or(Event::Tick, |hint| hint.event(None)),
             Input::Supplied { imei } => {

@@ -5,7 +5,9 @@
 use bytes::Bytes;
 
 use crate::applet::Message;
-use crate::card::{Bearer, Card, End, Event, Owner, Profile, ResponseData, WriteId, WriteState};
+use crate::card::{
+    Bearer, Card, End, Event, Method, Owner, Profile, ResponseData, ScriptOctets, WriteId, WriteState,
+};
 use crate::ota::tp::TpAddress;
 use crate::ota::{Cntr, OpenedResponse, Spi2, Tar, response};
 use crate::store::records::{SealedParts, Write};
@@ -191,18 +193,22 @@ impl Gateway {
         let (card, _) = self.read_card(card).await?;
         let card = card.ok_or(ResponsesError::NotExported)?;
 
+        let profile =
+            self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
+
         let mut relayed = note(attempt, &responses);
         let mut hint = None;
         let mut opened_any = false;
         for packet in response_packets(responses.iter().map(|(_, rapdu)| rapdu.as_slice())) {
-            let Some(opened) = self.open_relayed(&card, &card_keys, attempt, &packet).await? else {
+            let Some(opened) = self.open_relayed(&card, &card_keys, profile, attempt, &packet).await? else {
                 hint = Some(Hint::of(&packet));
                 continue;
             };
             let input = Input::Response {
                 cntr: opened.cntr,
                 rsc: opened.rsc,
-                data: response_data(&opened.data),
+                data: response_data(profile, opened.data),
+                from: None,
                 relayed: Some(std::mem::replace(&mut relayed, "another response packet".to_owned())),
             };
             self.on_card(card.id, input).await?;
@@ -219,11 +225,10 @@ impl Gateway {
         &self,
         card: &Card,
         card_keys: &Bytes,
+        profile: &Profile,
         of: u32,
         packet: &[u8],
     ) -> Result<Option<OpenedResponse>, CardError> {
-        let profile =
-            self.profile(&card.profile).ok_or_else(|| CardError::NoProfile(card.profile.clone()))?;
         let outstanding = card.outstanding.as_ref().filter(|packet| attempt(packet.cntr) == of);
         let command = match outstanding {
             Some(packet) => self.sealed_parts(card.id, packet.cntr).await?,
@@ -248,13 +253,25 @@ impl Gateway {
         });
         let key = KeyRef { card: card.id, record: card_keys, kvn };
         let opened = self.0.world.vault.open_response(key, asked, packet).await;
-        Ok(opened.ok().filter(|opened| opened.protected && opened.tar == tar))
+        // A script's answer may overtake that to a poll, or come after it, and the two go to different TARs.
+        let ours = |answers: Tar| answers == tar || is_planned(profile, answers);
+        Ok(opened.ok().filter(|opened| opened.protected && ours(opened.tar)))
     }
 }
 
-/// What a response packet carries for the card's rules.
-pub(super) fn response_data(data: &[u8]) -> ResponseData {
-    match Message::from_der(data) {
+/// Whether a profile has scripts go to this TAR.
+fn is_planned(profile: &Profile, tar: Tar) -> bool {
+    let steps = profile.write.steps.iter().map(|step| step.tar.unwrap_or(profile.mt.tar));
+    profile.method == Method::Rfm
+        && steps.chain(profile.poll.iccid_tar).chain([profile.mt.tar]).any(|planned| planned == tar)
+}
+
+/// What a response packet of a card of this profile carries for the card's rules.
+pub(super) fn response_data(profile: &Profile, data: Vec<u8>) -> ResponseData {
+    if profile.method == Method::Rfm {
+        return ResponseData::Script(ScriptOctets(data));
+    }
+    match Message::from_der(&data) {
         Ok(Message::WriteResult(result)) => ResponseData::Result(result),
         Ok(Message::PollAnswer(answer)) => ResponseData::State(answer),
         _ => ResponseData::None,

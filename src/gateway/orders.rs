@@ -375,6 +375,7 @@ impl Gateway {
             retry_of: None,
             imei_verified: None,
             profile: order.profile.clone(),
+            plan: None,
         }
     }
 

@@ -238,6 +238,8 @@ pub struct PercentError(f64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WritePoint {
+    /// Half a script has run: one file is updated, the next is not. With remote file management only.
+    WithinScript,
     /// The command is taken, its PoR has not gone out.
     Accepted,
     /// The PoR is out and the files have changed, REFRESH is to come.
@@ -252,7 +254,8 @@ pub enum WritePoint {
 
 impl WritePoint {
     /// All of them, in the order of a write.
-    pub const ALL: [Self; 5] = [Self::Accepted, Self::Written, Self::Refreshed, Self::Undone, Self::Ended];
+    pub const ALL: [Self; 6] =
+        [Self::WithinScript, Self::Accepted, Self::Written, Self::Refreshed, Self::Undone, Self::Ended];
 }
 
 /// SW1 SW2 of an R-APDU, in TOML as four hexadecimal digits.

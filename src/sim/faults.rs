@@ -58,6 +58,7 @@ impl Fault {
             Self::ReceiptNegative => "receipt_negative",
             Self::ReceiptSpelling => "receipt_spelling",
             Self::CardAsleep => "card_asleep",
+            Self::PowerCut(WritePoint::WithinScript) => "power_cut_within_script",
             Self::PowerCut(WritePoint::Accepted) => "power_cut_accepted",
             Self::PowerCut(WritePoint::Written) => "power_cut_written",
             Self::PowerCut(WritePoint::Refreshed) => "power_cut_refreshed",

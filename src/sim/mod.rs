@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`card`] | a UICC in APDUs: files, USIM, toolkit, secured packets, write applet |
+//! | [`card`] | a UICC in APDUs: files, USIM, toolkit, secured packets, write applet or remote file management |
 //! | `terminal` | a device that drives its card and asks the network |
 //! | [`hlr`], [`milenage`] | subscribers, authentication vectors, who is attached where |
 //! | [`smsc`], `deliveries`, `receipts` | store and forward to cards, and to ESMEs: messages of cards, receipts |
@@ -28,7 +28,10 @@ pub mod smsc;
 mod terminal;
 mod tls;
 
-pub use card::{AppletTiming, CardReport, CardSpec, MoDialect, Preset};
+pub use card::{
+    AppletTiming, CardReport, CardSpec, CounterScope, Interim, MoDialect, Preset, RefreshHabit, Rfm,
+    RfmApplication, SessionStart,
+};
 pub use deliveries::{DeliveryId, EsmeId};
 pub use fault_plan::{
     CardFaults, FaultPlan, FaultPlanError, LinkFaults, MoFaults, MtFaults, Percent, PercentError,

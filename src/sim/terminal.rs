@@ -415,6 +415,7 @@ impl Terminal {
         {
             return (Vec::new(), status.0);
         }
+        self.card.expect_power_cut(self.trouble.power_cut_at.contains(&WritePoint::WithinScript));
         let mut answer = self.card.transmit(apdu);
         self.watch_write();
         let low = answer.pop().unwrap_or_default();

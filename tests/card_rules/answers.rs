@@ -1,7 +1,7 @@
 //! What a PoR says (rules section 2).
 
 use airwrite::applet::{LastState, WriteResult, WriteStatus, detail};
-use airwrite::card::{End, Event, Purpose, ResponseData, WriteState};
+use airwrite::card::{End, Event, Purpose, RESTORE_GAP, ResponseData, WriteState};
 use airwrite::identity::Eid;
 use airwrite::ota::{Cntr, Rsc};
 
@@ -24,14 +24,25 @@ fn por_00_beats_02_for_the_same_cntr_in_any_order() {
     let ok = || ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
     let mut rig = Rig::sent();
     let cntr = rig.outstanding();
-    rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None, device: None });
+    rig.event(Event::Response {
+        cntr,
+        rsc: Rsc::CNTR_LOW,
+        data: ResponseData::None,
+        from: None,
+        device: None,
+    });
     rig.expect(WriteState::Unknown);
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), device: None });
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), from: None, device: None });
     rig.expect(WriteState::Written);
     let mut rig = Rig::sent();
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), device: None });
-    let step =
-        rig.event(Event::Response { cntr, rsc: Rsc::CNTR_LOW, data: ResponseData::None, device: None });
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ok(), from: None, device: None });
+    let step = rig.event(Event::Response {
+        cntr,
+        rsc: Rsc::CNTR_LOW,
+        data: ResponseData::None,
+        from: None,
+        device: None,
+    });
     assert!(!step.changed);
     rig.expect(WriteState::Written);
 }
@@ -42,7 +53,10 @@ fn i6_the_same_por_twice_changes_nothing_twice() {
     let cntr = rig.outstanding();
     for changed in [true, false] {
         let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-        assert_eq!(rig.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None }).changed, changed);
+        assert_eq!(
+            rig.event(Event::Response { cntr, rsc: Rsc::OK, data, from: None, device: None }).changed,
+            changed
+        );
     }
 }
 
@@ -54,7 +68,7 @@ fn a_late_result_counts_also_after_the_write_was_sealed_anew() {
     rig.state_answer(0, LastState::None);
     rig.expect(WriteState::Sealed);
     let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-    rig.event(Event::Response { cntr: first, rsc: Rsc::OK, data, device: None });
+    rig.event(Event::Response { cntr: first, rsc: Rsc::OK, data, from: None, device: None });
     rig.expect(WriteState::Written);
     assert!(rig.card.outstanding.is_none() && rig.card.lanes().is_empty(), "it is not sent again");
     rig.run_for(10 * MINUTE);
@@ -105,7 +119,7 @@ fn a_card_that_is_busy_is_written_again_later_under_a_new_cntr() {
     // That answer once more says nothing of what is out now, nor does the card's own word.
     let (cntr, before) = (Cntr::try_from(101).expect("a CNTR"), rig.card.clone());
     let data = ResponseData::Result(busy());
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None });
+    rig.event(Event::Response { cntr, rsc: Rsc::OK, data, from: None, device: None });
     assert_eq!(rig.card, before);
     rig.mo_result(busy(), number(OLD));
     rig.expect(WriteState::Sent);
@@ -191,7 +205,7 @@ fn the_counter_jumps_only_after_a_poll_sent_once_to_one_number() {
     rig.answer(Rsc::CNTR_LOW, ResponseData::None);
     rig.run_for(90 * SECOND);
     assert!(rig.facts().contains(&"card.counter"));
-    assert_eq!(rig.outstanding().get(), 104 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 104 + RESTORE_GAP);
     assert_eq!(rig.legs().len(), 2);
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
@@ -253,8 +267,14 @@ fn the_answer_to_another_poll_decides_nothing() {
     let answer = rig.poll_answer(1, LastState::Confirmed);
     let cntr = Cntr::try_from(90).expect("a CNTR");
     assert!(
-        !rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ResponseData::State(answer), device: None })
-            .changed
+        !rig.event(Event::Response {
+            cntr,
+            rsc: Rsc::OK,
+            data: ResponseData::State(answer),
+            from: None,
+            device: None
+        })
+        .changed
     );
 }
 

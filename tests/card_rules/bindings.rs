@@ -11,7 +11,7 @@ fn elsewhere() -> CardId {
 }
 
 fn answered(rig: &Rig) -> (u32, BindingResult) {
-    match &rig.last_seal().message {
+    match rig.last_message() {
         Message::BindingResponse(response) => (response.tid, response.result),
         other => panic!("no binding response: {other:?}"),
     }

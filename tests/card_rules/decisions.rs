@@ -36,7 +36,7 @@ fn held() -> Rig {
 }
 
 fn answered(rig: &Rig) -> (u32, BindingResult) {
-    match &rig.last_seal().message {
+    match rig.last_message() {
         Message::BindingResponse(response) => (response.tid, response.result),
         other => panic!("no binding response: {other:?}"),
     }

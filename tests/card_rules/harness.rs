@@ -7,8 +7,8 @@ use airwrite::applet::{
 };
 use airwrite::card::{
     BindingPolicy, Card, CardId, Counter, DeliveryHours, DeviceView, End, Event, FromCard, Leg, Order,
-    Profile, Purpose, ResponseData, Seal, Step, Submission, Submitted, Subscription, Terms, Timers, WriteId,
-    WriteState, apply,
+    Payload, Profile, Purpose, ResponseData, Seal, Step, Submission, Submitted, Subscription, Terms, Timers,
+    WriteId, WriteState, apply,
 };
 use airwrite::identity::{Eid, Imei, Msisdn};
 use airwrite::ota::{Cntr, Rsc};
@@ -58,6 +58,14 @@ pub(crate) fn target(n: u8) -> Subscription {
     let imsi = format!("2620200000{n:05}").parse().expect("an IMSI");
     let msisdn = number(&format!("4917200{n:05}"));
     Subscription { imsi, msisdn, iccid: None, smsc: None }
+}
+
+/// What a packet says to the applet.
+pub(crate) fn message(seal: &Seal) -> &Message {
+    match &seal.payload {
+        Payload::Applet(message) => message,
+        Payload::Script(script) => panic!("a script for a card with an applet: {script:?}"),
+    }
 }
 
 /// A card with preset and counter 100, and everything that its rules have said so far.
@@ -260,8 +268,20 @@ impl Rig {
     /// A response to the outstanding packet.
     pub(crate) fn answer(&mut self, rsc: Rsc, data: ResponseData) -> &Step {
         let cntr = self.outstanding();
-        let device = matches!(data, ResponseData::State(_)).then(|| self.device.clone());
-        self.event(Event::Response { cntr, rsc, data, device })
+        self.answer_to(cntr, rsc, data, None)
+    }
+
+    /// A response to any packet, from a number or on site.
+    pub(crate) fn answer_to(
+        &mut self,
+        cntr: Cntr,
+        rsc: Rsc,
+        data: ResponseData,
+        from: Option<Msisdn>,
+    ) -> &Step {
+        let named = matches!(data, ResponseData::State(_) | ResponseData::Script(_));
+        let device = named.then(|| self.device.clone());
+        self.event(Event::Response { cntr, rsc, data, from, device })
     }
 
     /// PoR 00 to the outstanding packet with the result of the write of transaction `tid`.
@@ -376,8 +396,13 @@ impl Rig {
         self.seals.last().expect("a packet was sealed")
     }
 
+    /// What the last packet says to the applet.
+    pub(crate) fn last_message(&self) -> &Message {
+        message(self.last_seal())
+    }
+
     pub(crate) fn last_write(&self) -> &WriteCard {
-        match &self.last_seal().message {
+        match self.last_message() {
             Message::WriteCard(write) => write,
             other => panic!("the last packet sealed is no write: {other:?}"),
         }

@@ -5,7 +5,7 @@ use airwrite::card::{
     Bearer, DeliveryHours, DeviceView, End, Event, LegState, Order, Purpose, Submitted, WriteState,
 };
 
-use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, START, imei, write_id};
+use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, START, imei, message, write_id};
 
 /// 08:00 to 20:00 UTC; the rig begins at midnight.
 const DAYTIME: DeliveryHours = DeliveryHours { from_min: 8 * 60, to_min: 20 * 60, utc_offset_min: 0 };
@@ -55,6 +55,7 @@ fn what_falls_due_at_night() {
                     write: write_id(9),
                     tid: unsettled.tid,
                     target: unsettled.order.target,
+                    step: 0,
                 });
                 rig.order(2);
             },
@@ -105,7 +106,7 @@ fn what_falls_due_at_night() {
 }
 
 fn kind(seal: &airwrite::card::Seal) -> &'static str {
-    match seal.message {
+    match message(seal) {
         Message::WriteCard(_) => "write",
         Message::Poll(_) => "poll",
         _ => "answer",
@@ -200,7 +201,7 @@ fn an_answer_to_the_card_goes_at_night_before_a_write_that_is_to_be_repeated() {
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
     rig.expect(WriteState::Queued);
-    match &rig.last_seal().message {
+    match rig.last_message() {
         Message::BindingResponse(response) => {
             assert_eq!((response.tid, response.result), (5, BindingResult::Saved));
         }

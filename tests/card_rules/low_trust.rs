@@ -3,12 +3,13 @@
 
 use airwrite::applet::{BindingResult, LastState, Message, WriteStatus};
 use airwrite::card::{
-    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, ResponseData, WriteState,
+    BindingPolicy, CardId, ClaimSource, DeviceView, End, Event, FromCard, Purpose, RESTORE_GAP, ResponseData,
+    WriteState,
 };
 use airwrite::identity::Imei;
 use airwrite::ota::{Cntr, Rsc};
 
-use crate::harness::{DAY, MINUTE, OLD, Rig, SECOND, eid, imei, number, other_imei, target};
+use crate::harness::{DAY, MINUTE, OLD, Rig, SECOND, eid, imei, message, number, other_imei, target};
 
 fn claim(rig: &mut Rig, imei: Imei) {
     raw(rig, imei, ClaimSource::RawImei);
@@ -55,7 +56,7 @@ fn a_plain_request_is_answered_once_it_is_confirmed() {
     assert!(rig.card.owed.is_empty() && rig.card.notice.is_none(), "R6: nothing is saved yet");
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
-    let Message::BindingResponse(response) = &rig.last_seal().message else { panic!() };
+    let Message::BindingResponse(response) = rig.last_message() else { panic!() };
     assert_eq!((response.tid, response.result), (5, BindingResult::Saved));
 }
 
@@ -173,7 +174,7 @@ fn a_claim_of_what_is_known_is_answered_where_an_answer_is_waited_for() {
     rig.run_for(MINUTE);
     raw(&mut rig, imei(), plain_der(9));
     assert_eq!(rig.facts(), ["binding.repeated"]);
-    let Message::BindingResponse(response) = &rig.last_seal().message else { panic!() };
+    let Message::BindingResponse(response) = rig.last_message() else { panic!() };
     assert_eq!((response.tid, response.result), (9, BindingResult::Saved));
     raw(&mut rig, imei(), plain_der(9));
     assert!(!rig.step.changed, "at most once a minute");
@@ -193,9 +194,9 @@ fn i7_a_plain_result_makes_the_platform_ask_and_ends_nothing() {
     rig.expect_end(1, End::Effective);
     // The card repeats it until it is acknowledged.
     rig.event(Event::PlainResult { result: result(), from });
-    assert!(matches!(rig.last_seal().message, Message::ResultAck(_)));
+    assert!(matches!(rig.last_message(), Message::ResultAck(_)));
     rig.event(Event::PlainResult { result: result(), from });
-    assert_eq!(rig.seals.iter().filter(|seal| matches!(seal.message, Message::ResultAck(_))).count(), 1);
+    assert_eq!(rig.seals.iter().filter(|seal| matches!(message(seal), Message::ResultAck(_))).count(), 1);
 
     let mut rig = Rig::written();
     rig.event(Event::PlainResult { result: result(), from });
@@ -334,7 +335,7 @@ fn in_a_restored_store_the_card_is_asked_before_its_word_changes_anything() {
     assert_eq!(rig.facts(), ["binding.suspect"]);
     assert_eq!(rig.card.binding.as_ref().map(|binding| binding.imei), Some(imei()));
     assert!(rig.card.restored && rig.purpose() == Some(Purpose::Poll));
-    assert_eq!(rig.outstanding().get(), 102 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 102 + RESTORE_GAP);
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
     assert!(!rig.card.restored && rig.facts().contains(&"card.counter"));
@@ -351,7 +352,7 @@ fn in_a_restored_store_a_first_binding_is_made_by_the_answer_of_the_card() {
     rig.hand_over(OLD);
     rig.state_answer(0, LastState::None);
     assert!(rig.facts().contains(&"binding.created"));
-    let Message::BindingResponse(response) = &rig.last_seal().message else { panic!() };
+    let Message::BindingResponse(response) = rig.last_message() else { panic!() };
     assert_eq!(response.tid, 7);
 }
 
@@ -375,6 +376,12 @@ fn a_response_from_a_lower_level_never_comes_here_and_a_state_without_a_view_bin
     claim(&mut rig, imei());
     rig.hand_over(OLD);
     let (cntr, answer) = (rig.outstanding(), rig.poll_answer(0, LastState::None));
-    rig.event(Event::Response { cntr, rsc: Rsc::OK, data: ResponseData::State(answer), device: None });
+    rig.event(Event::Response {
+        cntr,
+        rsc: Rsc::OK,
+        data: ResponseData::State(answer),
+        from: None,
+        device: None,
+    });
     assert!(rig.card.binding.is_none() && rig.card.claimed.is_some());
 }

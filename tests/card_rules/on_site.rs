@@ -1,10 +1,10 @@
 //! Cards that are written on site: packets that the business platform brings to them (rules section 7).
 
 use airwrite::applet::{LastState, Message, WriteResult, WriteStatus};
-use airwrite::card::{Bearer, End, Event, Order, Purpose, Refused, ResponseData, WriteState};
+use airwrite::card::{Bearer, End, Event, Order, Purpose, RESTORE_GAP, Refused, ResponseData, WriteState};
 use airwrite::ota::Rsc;
 
-use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, number, other_imei, target, write_id};
+use crate::harness::{DAY, HOUR, MINUTE, OLD, Rig, SECOND, message, number, other_imei, target, write_id};
 
 /// A card without a subscription.
 fn bare() -> Rig {
@@ -104,7 +104,7 @@ fn r19_a_por_and_a_poll_brought_after_the_reset_set_the_subscription() {
     assert_eq!(rig.purpose(), Some(Purpose::Poll));
     let seal = rig.last_seal();
     assert_eq!((seal.cntr.get(), seal.spi2.0), (102, 0x19));
-    assert!(matches!(&seal.message, Message::Poll(poll) if poll.tid == 102));
+    assert!(matches!(message(seal), Message::Poll(poll) if poll.tid == 102));
     // The card has not got to it yet.
     rig.state_answer(1, LastState::Accepted);
     rig.expect(WriteState::Written);
@@ -125,7 +125,7 @@ fn r19_a_message_from_the_new_number_proves_it_too() {
     rig.mo_result(Rig::result(1, WriteStatus::Confirmed), target(1).msisdn);
     rig.expect_end(1, End::Effective);
     assert_eq!(rig.purpose(), None, "nothing on site outlives its write");
-    assert!(matches!(rig.last_seal().message, Message::ResultAck(_)));
+    assert!(matches!(rig.last_message(), Message::ResultAck(_)));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_poll_on_site_answered_02_is_made_anew_and_jumps_where_it_was_read_once() {
     rig.answer(Rsc::CNTR_LOW, ResponseData::None);
     assert_eq!(rig.facts(), ["card.counter"]);
     export(&mut rig);
-    assert_eq!(rig.outstanding().get(), 104 + (1 << 16));
+    assert_eq!(rig.outstanding().get(), 104 + RESTORE_GAP);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn i5_the_deadline_on_site_expires_what_was_never_read_and_asks_after_what_was()
     let cntr = late.outstanding();
     late.run_for(30 * DAY + MINUTE);
     let data = ResponseData::Result(Rig::result(1, WriteStatus::Accepted));
-    late.event(Event::Response { cntr, rsc: Rsc::OK, data, device: None });
+    late.event(Event::Response { cntr, rsc: Rsc::OK, data, from: None, device: None });
     late.expect(WriteState::Written);
     rig.run_for(7 * DAY);
     rig.expect_end(1, End::Unresolved);

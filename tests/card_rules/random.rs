@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use airwrite::applet::{LastState, PollAnswer, WriteResult, WriteStatus};
+use airwrite::card::plan::{self, Plan};
 use airwrite::card::{
     Bearer, BindingPolicy, CardId, ClaimSource, DeliveryHours, DeviceView, End, Event, FromCard, Purpose,
-    QUEUE_MAX, ResponseData, Submitted, Subscription, WriteId, WriteState,
+    QUEUE_MAX, ResponseData, Scope, ScriptOctets, Submitted, Subscription, WriteId, WriteState,
 };
 use airwrite::identity::{Imei, Msisdn};
 use airwrite::ota::{Cntr, Rsc, Spi2};
@@ -96,8 +97,32 @@ fn device(other: bool) -> Imei {
     if other { other_imei() } else { imei() }
 }
 
+/// What kind of card it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Applet,
+    AppletWithoutPor,
+    /// Written by scripts to two TARs, with a counter each or one for both.
+    Files(Scope),
+}
+
+impl Kind {
+    fn rig(self) -> Rig {
+        match self {
+            Self::Applet => Rig::new(),
+            Self::AppletWithoutPor => crate::no_por::rig(),
+            Self::Files(scope) => {
+                let mut rig = crate::files::rig();
+                rig.profile.mt.scope = scope;
+                rig
+            }
+        }
+    }
+}
+
 /// A card, and what was seen of it so far.
 struct Watch {
+    kind: Kind,
     rig: Rig,
     orders: u8,
     last_message: Option<(u64, u64, Msisdn, FromCard)>,
@@ -110,9 +135,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new() -> Self {
+    fn new(kind: Kind) -> Self {
         Self {
-            rig: Rig::new(),
+            kind,
+            rig: kind.rig(),
             orders: 0,
             last_message: None,
             highest_cntr: 100,
@@ -154,6 +180,25 @@ impl Watch {
             _ => preset().imsi,
         };
         WriteResult { tid, eid: eid(), imsi: Some(imsi), imei, status, detail: 1, mt_counter: 0 }
+    }
+
+    /// What a card may answer to a script of the write `tid`, or to a poll.
+    fn script_response(&self, choice: usize, tid: u32) -> ResponseData {
+        let target = self.target_of(tid);
+        let plan = Plan::of(&self.rig.profile, &target).expect("a plan");
+        let count = |script: usize| plan.scripts[script].commands.len() as u8;
+        let poll = plan::read_imsi(&self.rig.profile, self.rig.profile.mt.tar).commands.len() as u8;
+        let response = match choice {
+            0 => Vec::new(),
+            1 | 2 => vec![count(0), 0x90, 0],
+            3 => [&[count(1), 0x90, 0][..], &target.imsi.to_ef()].concat(),
+            4 => vec![1, 0x6A, 0x82],
+            5 => [&[poll, 0x90, 0][..], &preset().imsi.to_ef()].concat(),
+            6 => [&[poll, 0x90, 0][..], &crate::files::iccid().octets()].concat(),
+            7 => vec![count(1), 0x69, 0x82],
+            _ => [&[poll, 0x90, 0][..], &target.imsi.to_ef()].concat(),
+        };
+        ResponseData::Script(ScriptOctets(response))
     }
 
     fn event(&self, action: &Action) -> Option<Event> {
@@ -202,6 +247,7 @@ impl Watch {
                     LastState::Refused,
                 ];
                 let data = match usize::from(data) {
+                    n if matches!(self.kind, Kind::Files(_)) => self.script_response(n, tid),
                     0 => ResponseData::None,
                     n @ 1..=4 => ResponseData::Result(self.result(tid, statuses[n - 1], imei())),
                     n => {
@@ -219,7 +265,13 @@ impl Watch {
                         })
                     }
                 };
-                Event::Response { cntr, rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }), data, device: Some(view) }
+                Event::Response {
+                    cntr,
+                    rsc: Rsc(if rsc > 0x0C { 0 } else { rsc }),
+                    data,
+                    from: (cntr.get() % 4 != 0).then(|| self.number(rsc)),
+                    device: Some(view),
+                }
             }
             Action::Message { ahead, kind, tid, other_device } => {
                 let cntr = self.rig.card.mo.highest.saturating_add_signed(ahead);
@@ -349,6 +401,10 @@ impl Watch {
         for seal in &step.seal {
             assert!(seal.cntr.get() > self.highest_cntr, "I3: {} after {}", seal.cntr, self.highest_cntr);
             self.highest_cntr = seal.cntr.get();
+            // The parts of a packet are told by its low octet from those of the packets before.
+            let low = |cntr: Cntr| cntr.octets()[4];
+            let before = self.rig.seals.iter().rev().skip(step.seal.len()).take(64);
+            assert!(before.map(|before| low(before.cntr)).all(|before| before != low(seal.cntr)));
         }
         // Older octets never go out after newer ones, and what goes out is what is outstanding or told.
         for submission in &step.submissions {
@@ -378,6 +434,15 @@ impl Watch {
         // I7: the current subscription changes by an authenticated confirmation alone.
         if self.rig.card.current != before.current {
             let proof = match &event {
+                Event::Response { data: ResponseData::Script(script), rsc: Rsc::OK, from, .. } => {
+                    let proved = |tid: &&u32| {
+                        let target = self.target_of(**tid);
+                        script.0.ends_with(&target.imsi.to_ef())
+                            && from.is_none_or(|from| from == target.msisdn)
+                            && self.rig.card.current == Some(target)
+                    };
+                    self.tids.keys().find(proved).copied()
+                }
                 Event::Message { message: FromCard::Result(result), .. } => {
                     (result.status == WriteStatus::Confirmed).then_some(result.tid)
                 }
@@ -427,8 +492,11 @@ impl Watch {
         }
         let fenced = matches!(
             event,
-            Event::Response { data: ResponseData::State(_) | ResponseData::Result(_), rsc: Rsc::OK, .. }
-                | Event::Message { .. }
+            Event::Response {
+                data: ResponseData::State(_) | ResponseData::Result(_) | ResponseData::Script(_),
+                rsc: Rsc::OK,
+                ..
+            } | Event::Message { .. }
                 | Event::Submitted { outcome: Submitted::Refused { .. }, .. }
         );
         for (id, _, kind) in &self.rig.told {
@@ -449,7 +517,8 @@ impl Watch {
     /// What is due already must change the card when the clock is read, and the card comes to rest.
     fn check_due(&mut self) {
         let mut rested = false;
-        let mut probe = Rig::new();
+        let mut probe = self.kind.rig();
+        probe.profile.clone_from(&self.rig.profile);
         probe.card.clone_from(&self.rig.card);
         (probe.now, probe.epoch, probe.hours) = (self.rig.now, self.rig.epoch, self.rig.hours);
         probe.orders.clone_from(&self.rig.orders);
@@ -488,12 +557,18 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_invariants_hold(
+        kind in prop::sample::select(vec![
+            Kind::Applet,
+            Kind::AppletWithoutPor,
+            Kind::Files(Scope::Tar),
+            Kind::Files(Scope::Card),
+        ]),
         actions in prop::collection::vec(action(), 1..60),
         numbered: bool,
         hours in prop::option::of((0_u16..1440, 0_u16..1440)),
         policy in prop::sample::select(vec![BindingPolicy::Accept, BindingPolicy::Hold, BindingPolicy::Reject]),
     ) {
-        let mut watch = Watch::new();
+        let mut watch = Watch::new(kind);
         watch.rig.profile.trust.binding_policy = policy;
         watch.rig.hours =
             hours.map(|(from_min, to_min)| DeliveryHours { from_min, to_min, utc_offset_min: 0 });

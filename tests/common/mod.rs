@@ -3,5 +3,6 @@
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
 pub(crate) mod hand_card;
+pub(crate) mod hand_files;
 pub(crate) mod scene;
 pub(crate) mod smsc;

@@ -14,9 +14,11 @@ use airwrite::gateway::{
 };
 use airwrite::identity::Imei;
 use airwrite::link::{BoxFuture, Connector, LinkConfig, SourceConfig, Transport};
+use airwrite::ota::{Spi1, Tar};
 use airwrite::sim::milenage::Credentials;
 use airwrite::sim::{
-    self, CardSpec, EsmeAccount, MoDialect, OperatorConfig, Preset, Report, SimConfig, SimHandle, SmscConfig,
+    self, CardSpec, EsmeAccount, FaultPlan, Interim, MoDialect, OperatorConfig, Preset, RefreshHabit, Report,
+    Rfm, RfmApplication, SessionStart, SimConfig, SimHandle, SmscConfig,
 };
 use airwrite::store::records::{OutboxRecord, Write, decode_outbox};
 use airwrite::store::{KeyText, MemoryStore, Scan, Store, Unguarded, keys};
@@ -26,6 +28,9 @@ use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) const ENDPOINT: &str = "shop";
+
+/// A card without an applet, whose scripts go to two TARs.
+pub(crate) const TWO_TARS: &str = include_str!("../data/profiles/usim-two-tars.toml");
 
 /// The line between gateway and operator: every connection goes through it, and it can be cut.
 struct Line {
@@ -71,6 +76,8 @@ pub(crate) enum Kind {
     Plain,
     /// With a preset subscription; it only tells its IMEI, without security.
     Raw,
+    /// Without an applet: scripts to two TARs write its files, and it says nothing of its own.
+    Files,
 }
 
 /// What a scene is set up with.
@@ -80,6 +87,7 @@ pub(crate) struct Setup {
     pub(crate) targets: u32,
     pub(crate) seed: u64,
     pub(crate) smsc: SmscConfig,
+    pub(crate) faults: FaultPlan,
     pub(crate) timers: Timers,
     pub(crate) profile: Profile,
     /// More cards in devices, after those of the sample: as the test makes them of the sample.
@@ -108,6 +116,7 @@ impl Setup {
             targets: cards,
             seed,
             smsc: SmscConfig::default(),
+            faults: FaultPlan::default(),
             timers: Timers::default(),
             profile: profile(),
             more: |_| Vec::new(),
@@ -131,6 +140,7 @@ impl Kind {
             Self::OnSite => row.preset = None,
             Self::Plain => row.profile = "airwrite-applet-plain".to_owned(),
             Self::Raw => row.profile = "airwrite-applet-raw".to_owned(),
+            Self::Files => row.profile = "usim-two-tars".to_owned(),
         }
     }
 
@@ -139,6 +149,7 @@ impl Kind {
             Self::Secured | Self::OnSite => MoDialect::Secured,
             Self::Plain => MoDialect::PlainDer,
             Self::Raw => MoDialect::RawImei,
+            Self::Files => MoDialect::Silent,
         }
     }
 }
@@ -173,7 +184,7 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let Setup { cards, targets, seed, smsc, timers, profile, more, by_hand, .. } = setup;
+        let Setup { cards, targets, seed, smsc, faults, timers, profile, more, by_hand, .. } = setup;
         let Setup { kinds, imported, lookup, link, second_link, delivery_hours, retention, .. } = setup;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(1_800_000_000_000));
         let rng = Arc::new(SeededRng::new(seed));
@@ -185,6 +196,7 @@ impl Scene {
         let mut specs: Vec<CardSpec> = sample.cards.iter().zip(1..).map(|(row, n)| spec(row, n)).collect();
         for (spec, kind) in specs.iter_mut().zip(kinds) {
             spec.mo_dialect = kind.dialect();
+            spec.rfm = (*kind == Kind::Files).then(rfm);
         }
         specs.extend(more(&sample));
         let account = EsmeAccount {
@@ -192,7 +204,7 @@ impl Scene {
             password: "secret".into(),
             short_codes: vec![CardSpec::SHORT_CODE.into()],
         };
-        let operator = OperatorConfig { smsc, ..OperatorConfig::default() };
+        let operator = OperatorConfig { smsc, faults, ..OperatorConfig::default() };
         let config = SimConfig { operator, accounts: vec![account], ..SimConfig::default() };
         let sim = sim::start(config, &specs, clock.clone(), Arc::new(SeededRng::new(!seed)), None);
         for Target { imsi, msisdn } in &sample.targets {
@@ -437,6 +449,14 @@ impl Scene {
     }
 }
 
+/// The applications of the profile [`TWO_TARS`]; written, the card resets its terminal.
+fn rfm() -> Rfm {
+    let application =
+        |tar| RfmApplication { tar: Tar(tar), start: SessionStart::Usim, min_spi1: Spi1::CC_CIPHERED_HIGHER };
+    let applications = vec![application([0xB0, 0x00, 0x11]), application([0xB0, 0x00, 0x10])];
+    Rfm { applications, refresh: RefreshHabit::UiccReset, interim: Interim::None }
+}
+
 fn master_key() -> MasterKey {
     MasterKey::from_octets([9; 32])
 }
@@ -471,10 +491,12 @@ async fn start(
     };
     let second = second_link.then(|| LinkConfig { name: "second".into(), ..link.clone() });
     let route = RouteConfig::all_over(vec!["smsc".into()]);
-    let [plain, raw] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE]
+    let [plain, raw, files] = [config::APPLET_PLAIN_PROFILE, config::APPLET_RAW_PROFILE, TWO_TARS]
         .map(|profile| Profile::from_toml(profile).unwrap());
     let config = GatewayConfig {
-        profiles: [profile, &plain, &raw].map(|profile| (profile.name.clone(), profile.clone())).into(),
+        profiles: [profile, &plain, &raw, &files]
+            .map(|profile| (profile.name.clone(), profile.clone()))
+            .into(),
         timers: timers.clone(),
         links: [link].into_iter().chain(second).collect(),
         routes: vec![route],

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use airwrite::applet::{BindingResponse, BindingResult, Message, Refresh, Trigger, WriteCard, WriteResult};
 use airwrite::identity::{Imei, Msisdn};
+use airwrite::ota::script::{ScriptResponse, decode_response};
 use airwrite::ota::{
-    Algorithm, CommandHeader, Content, Cpi, Key, KeySet, Reference, Rsc, Spi1, Spi2, SplitOptions, UserData,
-    command, response, split,
+    Algorithm, CommandHeader, Content, Cpi, Key, KeySet, Reference, Rsc, Spi1, Spi2, SplitOptions, Tar,
+    UserData, command, response, split,
 };
 use airwrite::sim::card::MT_TAR;
 use airwrite::sim::operator::{Input, Operator, Output};
@@ -75,9 +76,13 @@ pub(crate) fn order(card: usize, tid: u32) -> WriteCard {
 
 /// A submit_sm for each part of a command.
 pub(crate) fn submits(to: &Msisdn, cntr: u64, spi2: Spi2, message: &Message) -> Vec<Sm> {
-    let header =
-        CommandHeader::new(Spi1::CC_CIPHERED_HIGHER, spi2, &keys(), MT_TAR, cntr.try_into().unwrap());
-    let packet = command::seal(&header, &keys(), &message.to_der().unwrap()).unwrap();
+    submits_to(to, MT_TAR, cntr, spi2, &message.to_der().unwrap())
+}
+
+/// The same for any application on the card.
+pub(crate) fn submits_to(to: &Msisdn, tar: Tar, cntr: u64, spi2: Spi2, data: &[u8]) -> Vec<Sm> {
+    let header = CommandHeader::new(Spi1::CC_CIPHERED_HIGHER, spi2, &keys(), tar, cntr.try_into().unwrap());
+    let packet = command::seal(&header, &keys(), data).unwrap();
     let source = Address { ton: 0, npi: 1, digits: CODE.parse().unwrap() };
     let destination = Address::international(to.as_str()).unwrap();
     split(&packet, Cpi::Command, &SplitOptions::new(Reference::Bits8(1)))
@@ -97,6 +102,10 @@ pub(crate) enum Heard {
     /// From this number.
     Own(String, Message),
     Por(String, Message),
+    /// A PoR with the response to a script.
+    Script(String, ScriptResponse),
+    /// A part of a longer PoR.
+    Part(UserData),
     /// A PoR without data: the command was not executed.
     Refused(Rsc),
     /// Plain user data.
@@ -115,6 +124,9 @@ pub(crate) fn hear(sm: &Sm) -> Heard {
     }
     assert_eq!((sm.protocol_id, sm.data_coding.0), (0x7F, 0xF6));
     let user_data = UserData::parse(&sm.user_data()).unwrap();
+    if user_data.concatenation().is_some() {
+        return Heard::Part(user_data);
+    }
     match user_data.content() {
         Content::Command => Heard::Own(
             from,
@@ -122,9 +134,10 @@ pub(crate) fn hear(sm: &Sm) -> Heard {
         ),
         Content::Response => {
             let por = response::open(&user_data.payload, Spi2::POR_CC_CIPHERED_BY_SUBMIT, &keys()).unwrap();
-            match por.rsc {
-                Rsc::OK => Heard::Por(from, Message::from_der(&por.data).unwrap()),
-                rsc => Heard::Refused(rsc),
+            match (por.rsc, Message::from_der(&por.data)) {
+                (Rsc::OK, Ok(message)) => Heard::Por(from, message),
+                (Rsc::OK, Err(_)) => Heard::Script(from, decode_response(&por.data).unwrap()),
+                (rsc, _) => Heard::Refused(rsc),
             }
         }
         Content::Plain => panic!("plain"),

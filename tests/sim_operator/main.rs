@@ -5,6 +5,7 @@ mod bench;
 mod dialects;
 mod faults;
 mod on_site;
+mod rfm;
 mod streams;
 
 use airwrite::applet::{Message, ResultAck, WriteStatus};
@@ -62,6 +63,17 @@ fn a_terminal_that_refuses_refresh_only_delays_the_proof() {
     bench.input(Input::RefuseRefresh(0, 3));
     bench.write(0, 1);
     assert_eq!(bench.own_result().1.status, WriteStatus::Confirmed);
+}
+
+/// Where no response is asked for, the applet's own message says all.
+#[test]
+fn a_write_without_a_response_is_carried_out_and_proved() {
+    let mut bench = Bench::new(OperatorConfig::default(), 1);
+    bench.bind(0);
+    bench.submit(&preset_number(0), Spi2::NO_POR, &Message::WriteCard(order(0, 1)));
+    assert!(matches!(bench.hear(), Heard::Receipt(MessageState::DELIVERED)));
+    let (from, result) = bench.own_result();
+    assert_eq!((from.as_str(), result.status), (target_number(0).as_str(), WriteStatus::Confirmed));
 }
 
 #[test]

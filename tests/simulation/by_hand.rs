@@ -103,6 +103,21 @@ async fn another_message_under_the_same_reference_number_is_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_parts_of_two_messages_of_one_card_may_come_between_each_other() {
+    let (scene, mut smsc) = scene(96).await;
+    let from = number(&scene);
+    let (one, two) =
+        (parts(&binding_request(&scene, 1, 0), 5, 2), parts(&binding_request(&scene, 2, 1), 6, 2));
+    // The last part of the second one is the last of all; the first part of the first one comes again behind it.
+    for part in [&one[1], &two[0], &one[0], &two[1], &one[0]] {
+        assert_eq!(smsc.deliver(message(&from, part.clone())).await, ROK);
+    }
+    assert_eq!((scene.count("binding.created").await, scene.count("binding.changed").await), (1, 1));
+    assert_eq!(scene.card(0).await.binding.unwrap().imei, scene.imei(1));
+    assert!(entries(&scene, keys::Space::Stray).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn i9_what_a_sender_can_leave_behind_is_bounded() {
     let (scene, mut smsc) = scene(93).await;
     let from = number(&scene);

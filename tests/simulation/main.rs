@@ -23,6 +23,7 @@ mod common;
 mod by_hand;
 mod crashes;
 mod devices;
+mod files;
 mod flow;
 mod hours;
 mod look_up;

@@ -6,14 +6,15 @@ use std::collections::VecDeque;
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
     Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, End, HeldBinding, Hints, Hold, Leg,
-    LegState, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Told, UNPROVEN_KINDS,
-    Unsettled, WriteId, WriteState,
+    LegState, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure,
+    Subscription, Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
-use airwrite::ota::Cntr;
+use airwrite::ota::apdu::StatusWord;
+use airwrite::ota::{Cntr, Tar};
 use airwrite::store::records::{
     ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, LinkRecord,
-    OutboxRecord, PartSet, SealedParts, StrayRecord, Write,
+    OutboxRecord, PartSet, SealedParts, StrayRecord, Write, WritePlan,
 };
 
 /// 2026-01-01 00:00 UTC, unix ms.
@@ -119,6 +120,8 @@ pub(crate) fn full_card() -> Card {
             cancel: true,
             hold: Some(Hold::WrongDevice),
             refused_in_clear: false,
+            step: 0,
+            failure: None,
         }),
         queue: vec![write_id(0xB1), write_id(0xB2)],
         outstanding: Some(Outstanding {
@@ -132,6 +135,7 @@ pub(crate) fn full_card() -> Card {
             repeated: true,
             low_at: Some(NOW + 7),
             acknowledges: Some(ack),
+            reads: None,
         }),
         notice: Some(Notice {
             cntr: cntr(39),
@@ -142,7 +146,7 @@ pub(crate) fn full_card() -> Card {
             Owed { answer: Answer::Binding(ack), to: msisdn("123") },
             Owed { answer: Answer::Result { tid: 6, status: WriteStatus::RolledBack }, to: msisdn("456") },
         ],
-        unsettled: vec![Unsettled { write: write_id(0xC1), tid: 5, target: short_subscription() }],
+        unsettled: vec![Unsettled { write: write_id(0xC1), tid: 5, target: short_subscription(), step: 0 }],
         last_result: Some((6, write_id(0xD1))),
         woken_at: NOW + 9,
         repeated_at: NOW + 10,
@@ -186,7 +190,7 @@ pub(crate) fn largest_card() -> Card {
         current: Some(target.clone()),
         previous: Some(target.clone()),
         replaced_at: u64::MAX,
-        counters: vec![Counter { scope: text.clone(), last: u64::MAX, epoch: u64::MAX }; 16],
+        counters: vec![Counter { scope: "s".repeat(16), last: u64::MAX, epoch: u64::MAX }; 16],
         mo: MoWindow { highest: u64::MAX, seen: vec![(0xFF_FFFF_FFFF, u64::MAX); 64].into() },
         binding: Some(Binding { imei: imei(), since: u64::MAX, mo_cntr: u64::MAX, answered: Some(ack) }),
         held: Some(HeldBinding { imei: imei(), tid: Some(u32::MAX), mo_cntr: u64::MAX, since: u64::MAX }),
@@ -219,6 +223,8 @@ pub(crate) fn largest_card() -> Card {
             cancel: true,
             hold: Some(Hold::WrongDevice),
             refused_in_clear: true,
+            step: u8::MAX,
+            failure: Some(StepFailure { command: u8::MAX, status: Some(StatusWord(u16::MAX)) }),
         }),
         queue: vec![write_id(0xFF); 8],
         outstanding: Some(Outstanding {
@@ -229,10 +235,19 @@ pub(crate) fn largest_card() -> Card {
             repeated: true,
             low_at: Some(u64::MAX),
             acknowledges: Some(ack),
+            reads: Some(Reads { tar: Tar([0xFF; 3]), file: ReadFile::Nothing }),
         }),
         notice: Some(Notice { cntr: Cntr::MAX, leg: leg(taken), says: result }),
         owed: vec![owed(Answer::Binding(ack)), owed(result)],
-        unsettled: vec![Unsettled { write: write_id(0xFF), tid: u32::MAX, target: target.clone() }; 4],
+        unsettled: vec![
+            Unsettled {
+                write: write_id(0xFF),
+                tid: u32::MAX,
+                target: target.clone(),
+                step: u8::MAX
+            };
+            4
+        ],
         last_result: Some((u32::MAX, write_id(0xFF))),
         woken_at: u64::MAX,
         repeated_at: u64::MAX,
@@ -272,6 +287,7 @@ pub(crate) fn full_write() -> Write {
         imei_verified: None,
         profile: None,
         decided: None,
+        plan: None,
     }
 }
 
@@ -301,6 +317,7 @@ pub(crate) fn minimal_write() -> Write {
         imei_verified: None,
         profile: None,
         decided: None,
+        plan: None,
     }
 }
 
@@ -495,6 +512,7 @@ pub(crate) fn on_site_card() -> Card {
             repeated: false,
             low_at: None,
             acknowledges: None,
+            reads: None,
         }),
         notice: card
             .notice
@@ -584,4 +602,26 @@ pub(crate) fn minimal_endpoint() -> Endpoint {
 
 pub(crate) fn secured_stray() -> StrayRecord {
     StrayRecord { udhi: true, ..full_stray() }
+}
+
+/// A card whose files are written by scripts; one of them stopped.
+pub(crate) fn scripted_card() -> Card {
+    let card = on_site_card();
+    let active = card.active.clone().map(|active| Active {
+        step: 2,
+        failure: Some(StepFailure { command: 3, status: Some(StatusWord(0x6A82)) }),
+        ..active
+    });
+    let reads = Some(Reads { tar: Tar([0xB0, 0x00, 0x10]), file: ReadFile::Imsi });
+    let outstanding = card.outstanding.clone();
+    Card {
+        active,
+        outstanding: outstanding.map(|packet| Outstanding { purpose: Purpose::Poll, reads, ..packet }),
+        unsettled: vec![Unsettled { write: write_id(0xC1), tid: 5, target: short_subscription(), step: 1 }],
+        ..card
+    }
+}
+
+pub(crate) fn scripted_write() -> Write {
+    Write { plan: Some(WritePlan { scripts: 2, parts: 5, messages: 7, step: 1 }), ..minimal_write() }
 }

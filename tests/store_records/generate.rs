@@ -7,14 +7,15 @@ use proptest::prelude::*;
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
     Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hints, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, Subscription, Told, UNPROVEN_KINDS,
-    Unsettled, WriteId, WriteState,
+    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure, Subscription,
+    Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
-use airwrite::ota::Cntr;
+use airwrite::ota::apdu::StatusWord;
+use airwrite::ota::{Cntr, Tar};
 use airwrite::store::records::{
     ApiKey, Claim, Device, Endpoint, FactRecord, Holder, IdempotencyKey, InboxRecord, LinkRecord,
-    OutboxRecord, PartSet, SealedParts, StrayRecord, Write,
+    OutboxRecord, PartSet, SealedParts, StrayRecord, Write, WritePlan,
 };
 
 fn card_id() -> impl Strategy<Value = CardId> {
@@ -111,10 +112,21 @@ fn leg() -> impl Strategy<Value = Leg> {
         .prop_map(|(to, attempt, state, message_id, receipt)| Leg { to, attempt, state, message_id, receipt })
 }
 
+fn reads() -> impl Strategy<Value = Reads> {
+    let file = prop_oneof![Just(ReadFile::Imsi), Just(ReadFile::Iccid), Just(ReadFile::Nothing)];
+    (any::<[u8; 3]>(), file).prop_map(|(tar, file)| Reads { tar: Tar(tar), file })
+}
+
+fn failure() -> impl Strategy<Value = StepFailure> {
+    any::<(u8, Option<u16>)>()
+        .prop_map(|(command, status)| StepFailure { command, status: status.map(StatusWord) })
+}
+
 fn outstanding() -> impl Strategy<Value = Outstanding> {
     let purpose = prop_oneof![Just(Purpose::Write), Just(Purpose::Poll)];
-    (purpose, bearer(), cntr(), vec(leg(), 0..=2), any::<bool>(), any::<Option<u64>>(), of(ack())).prop_map(
-        |(purpose, bearer, cntr, legs, repeated, low_at, acknowledges)| Outstanding {
+    let times = any::<(bool, Option<u64>)>();
+    (purpose, bearer(), cntr(), vec(leg(), 0..=2), times, of(ack()), of(reads())).prop_map(
+        |(purpose, bearer, cntr, legs, (repeated, low_at), acknowledges, reads)| Outstanding {
             purpose,
             bearer,
             cntr,
@@ -122,6 +134,7 @@ fn outstanding() -> impl Strategy<Value = Outstanding> {
             repeated,
             low_at,
             acknowledges,
+            reads,
         },
     )
 }
@@ -135,8 +148,9 @@ fn order() -> impl Strategy<Value = Order> {
 fn active() -> impl Strategy<Value = Active> {
     let numbers = any::<(u32, u64, u64, u32, u8)>();
     let flags = any::<(bool, bool, bool, bool)>();
-    (order(), bearer(), state(), numbers, flags, of(cntr()), of(hold())).prop_map(
-        |(order, bearer, state, numbers, flags, cntr, hold)| {
+    let script = (any::<u8>(), of(failure()));
+    (order(), bearer(), state(), numbers, flags, of(cntr()), of(hold()), script).prop_map(
+        |(order, bearer, state, numbers, flags, cntr, hold, (step, failure))| {
             let (handed_out, accepted, cancel, refused_in_clear) = flags;
             let (tid, since, not_before, resent, polls) = numbers;
             Active {
@@ -154,6 +168,8 @@ fn active() -> impl Strategy<Value = Active> {
                 cancel,
                 hold,
                 refused_in_clear,
+                step,
+                failure,
             }
         },
     )
@@ -196,11 +212,8 @@ pub(crate) fn card() -> impl Strategy<Value = Card> {
     let subscriptions = (of(subscription()), of(subscription()), of(subscription()));
     let notice = (cntr(), leg(), answer()).prop_map(|(cntr, leg, says)| Notice { cntr, leg, says });
     let owed = (answer(), msisdn()).prop_map(|(answer, to)| Owed { answer, to });
-    let unsettled = (write_id(), any::<u32>(), subscription()).prop_map(|(write, tid, target)| Unsettled {
-        write,
-        tid,
-        target,
-    });
+    let unsettled = (write_id(), any::<(u32, u8)>(), subscription())
+        .prop_map(|(write, (tid, step), target)| Unsettled { write, tid, target, step });
     let writes = (
         of(active()),
         vec(write_id(), 0..=8),
@@ -267,39 +280,45 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
     let standing = (state(), of(".{0,64}"), of(hold()), of(card_id()));
     let numbers = any::<(Option<u32>, Option<u64>, u32, bool, u32)>();
     let origin = (of(bearer()), of(write_id()), any::<Option<bool>>(), of(".{0,64}"), of(bearer()));
-    (order, times, standing, numbers, origin).prop_map(|(order, times, standing, numbers, origin)| {
-        let (bearer, retry_of, imei_verified, profile, decided) = origin;
-        let (id, owner, imei, target, client_order_id) = order;
-        let (created, updated, deadline, written_at, ended_at) = times;
-        let (state, reason, hold, card) = standing;
-        let (tid, cntr, resent, cancel, seq) = numbers;
-        Write {
-            id,
-            owner,
-            imei,
-            target,
-            client_order_id,
-            created,
-            updated,
-            deadline,
-            state,
-            reason,
-            hold,
-            card,
-            tid,
-            cntr,
-            resent,
-            cancel,
-            seq,
-            written_at,
-            ended_at,
-            bearer,
-            retry_of,
-            imei_verified,
-            profile,
-            decided,
-        }
-    })
+    let plan = any::<Option<[u32; 4]>>().prop_map(|plan| {
+        plan.map(|[scripts, parts, messages, step]| WritePlan { scripts, parts, messages, step })
+    });
+    (order, times, standing, numbers, origin, plan).prop_map(
+        |(order, times, standing, numbers, origin, plan)| {
+            let (bearer, retry_of, imei_verified, profile, decided) = origin;
+            let (id, owner, imei, target, client_order_id) = order;
+            let (created, updated, deadline, written_at, ended_at) = times;
+            let (state, reason, hold, card) = standing;
+            let (tid, cntr, resent, cancel, seq) = numbers;
+            Write {
+                id,
+                owner,
+                imei,
+                target,
+                client_order_id,
+                created,
+                updated,
+                deadline,
+                state,
+                reason,
+                hold,
+                card,
+                tid,
+                cntr,
+                resent,
+                cancel,
+                seq,
+                written_at,
+                ended_at,
+                bearer,
+                retry_of,
+                imei_verified,
+                profile,
+                decided,
+                plan,
+            }
+        },
+    )
 }
 
 pub(crate) fn device() -> impl Strategy<Value = Device> {

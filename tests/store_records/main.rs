@@ -6,7 +6,7 @@ mod generate;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-use airwrite::card::{Bearer, Card, Counter, Order, UNPROVEN_KINDS};
+use airwrite::card::{Bearer, COUNTERS_MAX, Card, Counter, Order, UNPROVEN_KINDS};
 use airwrite::store::records::*;
 use airwrite::store::{Guarded, VALUE_OCTETS_MAX};
 use examples::*;
@@ -82,6 +82,12 @@ fn bodies_of_version_3_decode_for_ever() {
     check_golden_files("v3", "fact", [("of_link", &fact_of_link())], encode_fact, decode_fact);
     let links = [("full", &full_link()), ("minimal", &minimal_link())];
     check_golden_files("v3", "link", links, encode_link, decode_link);
+}
+
+#[test]
+fn bodies_of_version_4_decode_for_ever() {
+    check_golden_files("v4", "card", [("scripted", &scripted_card())], encode_card, decode_card);
+    check_golden_files("v4", "write", [("scripted", &scripted_write())], encode_write, decode_write);
 }
 
 fn matches_golden_files<T: PartialEq + Debug>(

@@ -135,6 +135,7 @@ fn unknown_card() -> Problem {
     responses(
         (status = 202, description = "It will be asked.", body = CardView),
         (status = 404, description = "There is no such card."),
+        (status = 409, description = "Its profile has it answer no packet: `no-answers`."),
     ),
     security(("key" = ["cards:write"])),
 )]
@@ -146,6 +147,7 @@ async fn poll(
 ) -> Result<(StatusCode, Json<CardView>), Problem> {
     let card = state.gateway().poll_card(&caller.owner, &card).await.map_err(|error| match error {
         PollError::NotFound => unknown_card(),
+        PollError::NoAnswers => Problem::new(Kind::NoAnswers, "Cards of its profile answer no packet."),
         PollError::Busy => busy(),
         PollError::Store(error) => error.into(),
     })?;

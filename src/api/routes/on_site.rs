@@ -78,7 +78,8 @@ impl From<&ExportPart> for ExportPartView {
 /// The packet to bring to the card
 ///
 /// For a write whose bearer is `relay`. The first read seals the packet and hands the write out (`on_site`); every further
-/// one gives the same octets. Where the card has written, what is read is the poll that asks for the result. Parts go in
+/// one gives the same octets. A write by remote file management may take several packets: once the answer to one is posted
+/// back, the next is read. Where the card has written, what is read is the poll that asks for the result. Parts go in
 /// order; all but the last are answered `9000`. `93xx`: the same part again; power lost: from part 1.
 #[utoipa::path(
     get,

@@ -1,13 +1,13 @@
 //! What begins: the next write of the queue, a write packet, a poll, an answer.
 
 use super::Work;
-use crate::applet::{BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
+use crate::applet::{BindingAck, BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
-    Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused,
-    Seal, Timers, WriteState,
+    Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed,
+    Payload, Purpose, Refused, Scope, ScriptOctets, Seal, Start, Timers, WriteState,
 };
-use crate::identity::Msisdn;
-use crate::ota::{Cntr, Spi2};
+use crate::identity::{Eid, Msisdn};
+use crate::ota::{Cntr, PorRequest, Spi2, Tar};
 
 /// Most numbers that a packet goes to: the old one and the new one.
 const LEGS_MAX: usize = 2;
@@ -70,6 +70,8 @@ impl Work<'_> {
             cancel: false,
             hold: None,
             refused_in_clear: false,
+            step: 0,
+            failure: None,
         });
     }
 
@@ -86,7 +88,7 @@ impl Work<'_> {
         if self.card.outstanding.is_none() {
             self.begin_packet();
         }
-        if self.card.question_at(self.terms.timers).is_some_and(|at| at <= self.now) {
+        if self.card.question_at(self.terms).is_some_and(|at| at <= self.now) {
             self.card.resynced_at = self.now;
             self.seal_poll(LEGS_MAX);
         }
@@ -104,8 +106,11 @@ impl Work<'_> {
             WriteState::Queued if on_site => {}
             WriteState::Queued | WriteState::Written if self.now < active.not_before => {}
             WriteState::Unknown if on_site && self.now < active.not_before => {}
-            // What an unresolved write left open is settled before anything new goes out.
-            WriteState::Queued if !self.card.unsettled.is_empty() => self.seal_poll(LEGS_MAX),
+            // What an unresolved write left open is settled before anything new goes out. Of a card without PoR it cannot
+            // be: the validity of its packets is over.
+            WriteState::Queued if !self.card.unsettled.is_empty() && self.terms.profile.asks_por() => {
+                self.seal_poll(LEGS_MAX)
+            }
             WriteState::Queued => match closed_until {
                 Some(opens) => active.not_before = opens,
                 None => self.seal_write(),
@@ -120,10 +125,14 @@ impl Work<'_> {
     }
 
     pub(super) fn seal_write(&mut self) {
-        let Some(eid) = self.card.eid else {
+        let script = match self.next_script() {
+            Ok(script) => script,
+            Err(why) => return self.end(End::Failed, Some(format!("packet_cannot_be_made: {why}"))),
+        };
+        if script.is_none() && self.card.eid.is_none() {
             self.end(End::Failed, Some("the card has no EID: its applet cannot be addressed".to_owned()));
             return;
-        };
+        }
         let Some(bearer) = self.card.active.as_ref().map(|active| active.bearer) else { return };
         let mt = &self.terms.profile.mt;
         let (legs, spi2) = match (bearer, &self.card.current) {
@@ -131,25 +140,18 @@ impl Work<'_> {
             (Bearer::Sms, Some(current)) => (vec![Leg::new(current.msisdn, self.now)], mt.spi2_sms),
             (Bearer::Sms, None) => return,
         };
-        let Some(cntr) = self.next_cntr() else { return };
-        let binding_ack = self.take_owed_binding();
-        let Some(active) = &mut self.card.active else { return };
+        let tar = script.as_ref().map_or(mt.tar, |script| script.tar);
+        let Some(cntr) = self.next_cntr(tar) else { return };
+        let acknowledges = self.take_owed_binding();
+        let (Some(active), eid) = (&mut self.card.active, self.card.eid) else { return };
         active.cntr = Some(cntr);
-        let target = &active.order.target;
-        let message = Message::WriteCard(WriteCard {
-            tid: active.tid,
-            imei: active.order.imei,
-            eid,
-            iccid: target.iccid,
-            imsi: target.imsi,
-            msisdn: target.msisdn,
-            smsc: target.smsc,
-            // A profile of the applet always names one.
-            refresh: self.terms.profile.write.refresh.unwrap_or(Refresh::UiccReset),
-            rollback: true,
-            binding_ack,
-            key_block: None,
-        });
+        let payload = match (script, eid) {
+            (Some(script), _) => Payload::Script(ScriptOctets(script.data)),
+            (None, Some(eid)) => {
+                Payload::Applet(write_card(active, eid, self.terms.profile.write.refresh, acknowledges))
+            }
+            (None, None) => return,
+        };
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Write,
             bearer,
@@ -157,10 +159,11 @@ impl Work<'_> {
             legs,
             repeated: false,
             low_at: None,
-            acknowledges: binding_ack,
+            acknowledges,
+            reads: None,
         });
         self.enter(WriteState::Sealed);
-        self.seal(cntr, spi2, message);
+        self.seal(cntr, spi2, tar, payload);
     }
 
     /// Asks the card, at the first `legs` of the numbers where it may be.
@@ -173,9 +176,24 @@ impl Work<'_> {
         }
     }
 
+    /// Asks the card, where its profile lets it answer.
     pub(super) fn seal_poll_with(&mut self, bearer: Bearer, legs: Vec<Leg>) {
+        let mt = &self.terms.profile.mt;
+        let spi2 = if bearer == Bearer::Relay { mt.spi2_relay } else { mt.spi2_sms };
+        if spi2.por() == PorRequest::None {
+            return;
+        }
+        let question = self.is_rfm().then(|| self.question());
+        let tar = question.as_ref().map_or(mt.tar, |(reads, _)| reads.tar);
         (self.card.ask, self.card.asked_at) = (false, self.now);
-        let Some(cntr) = self.next_cntr() else { return };
+        let Some(cntr) = self.next_cntr(tar) else { return };
+        let (reads, payload) = match question {
+            Some((reads, script)) => (Some(reads), Payload::Script(script)),
+            None => {
+                let poll = Poll { tid: poll_tid(cntr), what: PollWhat::State };
+                (None, Payload::Applet(Message::Poll(poll)))
+            }
+        };
         self.card.outstanding = Some(Outstanding {
             purpose: Purpose::Poll,
             bearer,
@@ -184,19 +202,19 @@ impl Work<'_> {
             repeated: false,
             low_at: None,
             acknowledges: None,
+            reads,
         });
-        let message = Message::Poll(Poll { tid: poll_tid(cntr), what: PollWhat::State });
-        let mt = &self.terms.profile.mt;
-        let spi2 = if bearer == Bearer::Relay { mt.spi2_relay } else { mt.spi2_sms };
-        self.seal(cntr, spi2, message);
+        self.seal(cntr, spi2, tar, payload);
     }
 
     /// The numbers where the card may be: the old one, and that of what may have been executed.
     pub(super) fn poll_numbers(&self) -> Vec<Msisdn> {
         let mut numbers: Vec<Msisdn> = self.card.current.iter().map(|current| current.msisdn).collect();
-        let targets = self.card.active.iter().filter(|active| active.handed_out).map(|a| &a.order.target);
-        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| &unsettled.target);
-        if let Some(target) = targets.chain(unsettled).next()
+        let active = self.card.active.iter().filter(|active| active.handed_out);
+        let targets = active.map(|active| (&active.order.target, active.step));
+        let unsettled = self.card.unsettled.iter().rev().map(|unsettled| (&unsettled.target, unsettled.step));
+        let executed = targets.chain(unsettled).find(|(target, step)| self.writes_imsi(target, *step));
+        if let Some((target, _)) = executed
             && !numbers.contains(&target.msisdn)
         {
             numbers.push(target.msisdn);
@@ -221,7 +239,8 @@ impl Work<'_> {
                 return;
             }
         }
-        let Some(cntr) = self.next_cntr() else { return };
+        let tar = self.terms.profile.mt.tar;
+        let Some(cntr) = self.next_cntr(tar) else { return };
         self.card.owed.remove(0);
         self.card.notice = Some(Notice { cntr, leg: Leg::new(to, self.now), says: answer });
         let message = match answer {
@@ -230,28 +249,52 @@ impl Work<'_> {
             }
             Answer::Result { tid, status } => Message::ResultAck(ResultAck { tid, status }),
         };
-        self.seal(cntr, Spi2::NO_POR, message);
+        self.seal(cntr, Spi2::NO_POR, tar, Payload::Applet(message));
     }
 
-    fn seal(&mut self, cntr: Cntr, spi2: Spi2, message: Message) {
-        let mt = &self.terms.profile.mt;
-        self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1: mt.spi1, spi2, tar: mt.tar, message });
+    fn seal(&mut self, cntr: Cntr, spi2: Spi2, tar: Tar, payload: Payload) {
+        let spi1 = self.terms.profile.mt.spi1;
+        self.seal.push(Seal { cntr, kvn: self.card.kvn, spi1, spi2, tar, payload });
     }
 
     /// Whether no higher CNTR was issued since.
     pub(super) fn newest(&self, cntr: Cntr) -> bool {
-        self.card.counters.iter().any(|counter| counter.last == cntr.get())
+        self.highest_cntr() <= cntr.get()
     }
 
-    /// Issues the next CNTR. Where the counter is used up the active write fails: no packet can reach this card any more.
-    fn next_cntr(&mut self) -> Option<Cntr> {
-        let scope = self.terms.profile.scope(self.card.kvn);
-        let epoch = self.terms.epoch;
-        // An imported card has the counter of its scope; one imported before its profile changed gets it here.
-        if !self.card.counters.iter().any(|counter| counter.scope == scope) {
-            self.card.counters.push(Counter { scope: scope.clone(), last: 0, epoch });
+    fn highest_cntr(&self) -> u64 {
+        self.card.counters.iter().map(|counter| counter.last).max().unwrap_or(0)
+    }
+
+    /// The counter that packets to `tar` share with others.
+    pub(super) fn scope(&self, tar: Tar) -> String {
+        match self.terms.profile.mt.scope {
+            Scope::Tar => format!("tar:{tar}"),
+            Scope::Card | Scope::Keyset => self.terms.profile.scope(self.card.kvn),
         }
-        let counter = self.card.counters.iter_mut().find(|counter| counter.scope == scope)?;
+    }
+
+    /// Issues the next CNTR for a packet to `tar`: higher than any before in whichever scope, so that it names one packet
+    /// of the card. Where the counter is used up the active write fails: no packet can reach this card any more.
+    fn next_cntr(&mut self, tar: Tar) -> Option<Cntr> {
+        let scope = self.scope(tar);
+        let (epoch, highest) = (self.terms.epoch, self.highest_cntr());
+        let counters = &mut self.card.counters;
+        // An imported card has the counter of its scope; one imported before its profile changed gets it here.
+        if !counters.iter().any(|counter| counter.scope == scope) {
+            // The lowest says nothing that the highest does not.
+            if counters.len() >= COUNTERS_MAX
+                && let Some(lowest) = counters.iter().enumerate().min_by_key(|(_, counter)| counter.last)
+            {
+                counters.remove(lowest.0);
+            }
+            counters.push(Counter { scope: scope.clone(), last: 0, epoch });
+        }
+        let counter = counters.iter_mut().find(|counter| counter.scope == scope)?;
+        let unknown = counter.last == 0 && self.terms.profile.mt.start == Start::Time;
+        // Hundredths of a second.
+        let start = if unknown { (self.now / 10).saturating_sub(1) } else { 0 };
+        counter.last = highest.max(start);
         let next = counter.next();
         if let Some(cntr) = next {
             counter.last = cntr.get();
@@ -266,7 +309,7 @@ impl Work<'_> {
         next
     }
 
-    fn take_owed_binding(&mut self) -> Option<crate::applet::BindingAck> {
+    fn take_owed_binding(&mut self) -> Option<BindingAck> {
         let at = self.card.owed.iter().position(|owed| matches!(owed.answer, Answer::Binding(_)))?;
         match self.card.owed.remove(at).answer {
             Answer::Binding(ack) => Some(ack),
@@ -315,10 +358,37 @@ impl Work<'_> {
 
     /// Owes the card an answer; a newer one of the same kind replaces the older.
     pub(super) fn owe(&mut self, answer: Answer, from: Option<Msisdn>) {
+        // Without the applet nobody there would understand it.
+        if self.is_rfm() {
+            return;
+        }
         let Some(to) = from.or(self.card.current.as_ref().map(|current| current.msisdn)) else { return };
         self.card.owed.retain(|owed| std::mem::discriminant(&owed.answer) != std::mem::discriminant(&answer));
         self.card.owed.push(Owed { answer, to });
     }
+}
+
+/// What the applet is told to write.
+fn write_card(
+    active: &Active,
+    eid: Eid,
+    refresh: Option<Refresh>,
+    binding_ack: Option<BindingAck>,
+) -> Message {
+    let target = &active.order.target;
+    Message::WriteCard(WriteCard {
+        tid: active.tid,
+        imei: active.order.imei,
+        eid,
+        iccid: target.iccid,
+        imsi: target.imsi,
+        msisdn: target.msisdn,
+        smsc: target.smsc,
+        refresh: refresh.unwrap_or(Refresh::UiccReset),
+        rollback: true,
+        binding_ack,
+        key_block: None,
+    })
 }
 
 /// The next poll after `now`, unix ms, of a write that is written since `since`: what was missed is not caught up on.

@@ -4,8 +4,9 @@ use super::Work;
 use crate::applet::{BindingAck, BindingRequest, BindingResult, PollAnswer};
 use crate::card::{
     Answer, Binding, BindingPolicy, Bound, CardId, Contested, DeviceView, HeldBinding, QUEUE_MAX, Refused,
+    WriteState,
 };
-use crate::identity::{Imei, Msisdn};
+use crate::identity::{Iccid, Imei, Msisdn};
 
 /// A device that the card is in, as somebody says who is trusted for it.
 #[derive(Clone, Copy)]
@@ -80,6 +81,35 @@ impl Work<'_> {
         let tid = claimed.tid.filter(|_| proved);
         let report = Report { imei: answer.imei, mo_cntr: answer.mo_counter, tid, from: claimed.from };
         self.report(report, device);
+    }
+
+    /// The card that answers has this ICCID in its files, or none that can be read. The right one proves the card; the
+    /// device stays a claim, which is taken where the profile says so.
+    pub(super) fn settle_claim_by_iccid(&mut self, read: Option<Iccid>, device: Option<DeviceView>) {
+        let Some(device) = device else { return };
+        let Some(claimed) = self.card.claimed.take() else { return };
+        // A poll of its write gave way to this one.
+        if self.state() == Some(WriteState::Written) {
+            self.poll_from(self.now);
+        }
+        let imei = claimed.imei;
+        match read {
+            Some(iccid) if Some(iccid) == self.card.iccid => {
+                self.fact("card.hint", format!("EF.ICCID proves the card; imei {imei} stays claimed"));
+                let mo_cntr = self.card.mo.highest;
+                self.report(Report { imei, mo_cntr, tid: None, from: claimed.from }, device);
+            }
+            Some(iccid) => {
+                self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds {iccid}"));
+            }
+            None => self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID cannot be read")),
+        }
+    }
+
+    /// Whether a claim can be proved by the card's files, and is of use then.
+    pub(super) fn may_prove_claim(&self) -> bool {
+        let taken = self.is_rfm() && self.terms.profile.trust.allow_claimed_imei;
+        taken && self.card.claimed.is_some() && self.card.iccid.is_some()
     }
 
     /// Takes a report by the profile's policy, and owes the answer where the card waits for one.

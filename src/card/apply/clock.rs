@@ -4,6 +4,7 @@ use super::Work;
 use super::begin::next_result_poll;
 use crate::card::packet::ANSWERED;
 use crate::card::{Bearer, DEADLINE_PASSED, End, LegState, Outstanding, Purpose, RESTORE_GAP, WriteState};
+use crate::ota::Tar;
 
 /// The gap of [`RESTORE_GAP`] in transaction ids: the card executes none twice.
 const RESTORE_GAP_OF_TIDS: u32 = 1 << 16;
@@ -20,7 +21,8 @@ impl Work<'_> {
             counter.catch_up(epoch);
         }
         self.card.last_tid = self.card.last_tid.saturating_add(RESTORE_GAP_OF_TIDS);
-        self.card.restored = true;
+        // A card that cannot be asked would not be heard again.
+        self.card.restored = self.terms.profile.asks_por();
     }
 
     pub(super) fn read_clock(&mut self) {
@@ -49,7 +51,7 @@ impl Work<'_> {
                 self.end(End::Expired, Some(DEADLINE_PASSED.to_owned()));
             }
         }
-        let give_up = deadline + self.terms.timers.give_up_s * 1000;
+        let give_up = self.terms.give_up(deadline);
         if let Some(active) = self.card.active.as_ref().filter(|_| self.now >= give_up) {
             let reason = match active.refused_in_clear {
                 true => "card_refuses_unauthenticated",
@@ -141,18 +143,23 @@ impl Work<'_> {
             }
             return;
         }
-        let (legs, repeated) = (packet.legs.len(), packet.repeated);
+        let (legs, repeated, tar) = (packet.legs.len(), packet.repeated, self.asked_tar(packet));
         self.poll_again();
         if legs == 1 && !repeated {
-            self.jump();
+            self.jump(tar);
         } else if legs > 1 && matches!(self.state(), Some(WriteState::Queued | WriteState::Unknown)) {
             self.seal_poll(1);
         }
     }
 
-    /// The card's counter is ahead of ours.
-    pub(super) fn jump(&mut self) {
-        let scope = self.terms.profile.scope(self.card.kvn);
+    /// Where a poll goes.
+    pub(super) fn asked_tar(&self, packet: &Outstanding) -> Tar {
+        packet.reads.map_or(self.terms.profile.mt.tar, |reads| reads.tar)
+    }
+
+    /// The card's counter is ahead of ours in the scope of `tar`.
+    pub(super) fn jump(&mut self, tar: Tar) {
+        let scope = self.scope(tar);
         if let Some(counter) = self.card.counters.iter_mut().find(|counter| counter.scope == scope) {
             counter.last = counter.last.saturating_add(RESTORE_GAP);
         }

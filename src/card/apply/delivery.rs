@@ -73,7 +73,7 @@ impl Work<'_> {
     fn packet_deadline(&self) -> u64 {
         match (&self.card.active, self.card.outstanding.as_ref().map(|packet| packet.purpose)) {
             (Some(active), Some(Purpose::Write)) => active.order.deadline,
-            (Some(active), Some(Purpose::Poll)) => active.order.deadline + self.terms.timers.give_up_s * 1000,
+            (Some(active), Some(Purpose::Poll)) => self.terms.give_up(active.order.deadline),
             _ => u64::MAX,
         }
     }

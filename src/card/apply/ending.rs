@@ -11,14 +11,15 @@ use crate::identity::{Imei, Imsi};
 impl Work<'_> {
     /// Ends the active write. Claims of its target are freed, unless it is in effect or may still be.
     pub(super) fn end(&mut self, end: End, reason: Option<String>) {
-        let state = WriteState::Ended(end);
+        let (state, rfm) = (WriteState::Ended(end), self.is_rfm());
         self.write_fact(&format!("write.{}", state.name()), reason.clone().unwrap_or_default());
         let Some(active) = &mut self.card.active else { return };
         active.state = state;
         let active = active.clone();
         self.change(active.order.id, state, active.order.seq, reason);
         if let Some(change) = self.writes.last_mut().filter(|_| end == End::Effective) {
-            change.imei_verified = Some(active.hold.is_none());
+            // The files of a card do not say which device it is in.
+            change.imei_verified = Some(active.hold.is_none() && !rfm);
         }
         self.card.active = None;
         // A fence for what was unresolved before goes on.
@@ -35,7 +36,7 @@ impl Work<'_> {
                     self.card.unsettled.remove(0);
                 }
                 let (write, tid, target) = (active.order.id, active.tid, active.order.target);
-                self.card.unsettled.push(Unsettled { write, tid, target });
+                self.card.unsettled.push(Unsettled { write, tid, target, step: active.step });
             }
             End::Failed | End::RolledBack | End::Cancelled | End::Expired => {
                 if matches!(end, End::Failed | End::RolledBack) {
@@ -81,7 +82,7 @@ impl Work<'_> {
     }
 
     /// R18: the target replaces what was in effect; the numbers of the latter are free.
-    fn replace_subscription(&mut self, target: Subscription) {
+    pub(super) fn replace_subscription(&mut self, target: Subscription) {
         if self.card.current.as_ref() == Some(&target) {
             return;
         }

@@ -59,6 +59,7 @@ impl Work<'_> {
             packet.legs.iter().all(|leg| matches!(leg.state, LegState::BackOff { .. } | LegState::Silent))
         };
         if !self.card.owed.is_empty()
+            && self.terms.profile.asks_por()
             && self.packet_held_until().is_some()
             && self.card.outstanding.as_ref().is_some_and(waits)
         {

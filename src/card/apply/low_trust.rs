@@ -3,15 +3,15 @@
 
 use super::Work;
 use crate::applet::{BindingAck, BindingResult, WriteResult, WriteStatus};
-use crate::card::{Answer, ClaimSource, Claimed, LegState, Purpose, Unproven, WriteState};
-use crate::identity::{Imei, Msisdn};
+use crate::card::{Answer, ClaimSource, Claimed, LegState, Purpose, ReadFile, Unproven, WriteState};
+use crate::identity::{Eid, Imei, Msisdn};
 use crate::ota::{Cntr, Rsc};
 
 impl Work<'_> {
     /// A device that the card is said to be in.
     pub(super) fn claim(&mut self, imei: Imei, from: Option<Msisdn>, source: ClaimSource) {
         let tid = match source {
-            ClaimSource::PlainDer { eid, .. } if self.card.eid != Some(eid) => {
+            ClaimSource::PlainDer { eid, .. } if !self.may_be(eid) => {
                 let what = format!("a request without proof names {eid}");
                 self.unproven(Unproven::Claim, "binding.suspect", what);
                 return;
@@ -28,15 +28,24 @@ impl Work<'_> {
             None => {
                 let before = self.card.claimed.as_ref().filter(|claimed| claimed.imei.key() == imei.key());
                 let since = before.map(|claimed| claimed.since);
+                self.card.claimed = Some(Claimed { imei, since: since.unwrap_or(self.now), tid, from });
+                let asked = !self.is_rfm() || self.may_prove_claim();
                 if since.is_none() {
-                    let what = format!("unconfirmed: imei {imei}");
+                    let why = if asked { "" } else { "; this card has no proof that the profile takes" };
+                    let what = format!("unconfirmed: imei {imei}{why}");
                     self.unproven(Unproven::Claim, "binding.held", what);
                 }
-                self.card.claimed = Some(Claimed { imei, since: since.unwrap_or(self.now), tid, from });
-                self.ask();
+                if asked {
+                    self.ask();
+                }
             }
         }
         self.wake();
+    }
+
+    /// Whether the card may be the one of `eid`. One that is known by its ICCID alone proves itself by that.
+    fn may_be(&self, eid: Eid) -> bool {
+        self.card.eid.map_or(self.is_rfm(), |known| known == eid)
     }
 
     /// What is known already. Such messages have no counter, so that a duplicate shows by its time only.
@@ -137,7 +146,9 @@ impl Work<'_> {
     /// The card's state is wanted, for more than its active write; the answer to a poll on its way will do.
     pub(super) fn ask(&mut self) {
         let asked = self.card.outstanding.as_ref().is_some_and(|packet| {
-            packet.purpose == Purpose::Poll && packet.legs.iter().any(|leg| leg.state != LegState::Silent)
+            packet.purpose == Purpose::Poll
+                && packet.legs.iter().any(|leg| leg.state != LegState::Silent)
+                && packet.reads.is_none_or(|reads| reads.file == ReadFile::Iccid || !self.may_prove_claim())
         });
         self.card.ask |= !asked;
     }

@@ -103,6 +103,11 @@ impl Work<'_> {
 
     /// The card has taken the write and will try it.
     pub(super) fn written(&mut self) {
+        self.written_with("");
+    }
+
+    /// The card has taken the write; `files` are those that it has just updated.
+    pub(super) fn written_with(&mut self, files: &str) {
         if self.state().is_none_or(|state| state == WriteState::Written) {
             return;
         }
@@ -116,6 +121,6 @@ impl Work<'_> {
             active.handed_out = true;
             active.refused_in_clear = false;
         }
-        self.write_fact("write.written", "");
+        self.write_fact("write.written", files);
     }
 }

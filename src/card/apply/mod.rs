@@ -8,6 +8,7 @@ mod binding;
 mod clock;
 mod delivery;
 mod ending;
+mod files;
 mod hours;
 mod low_trust;
 mod message;
@@ -19,6 +20,8 @@ use super::{
     Terms, Unproven, WriteChange, WriteId, WriteState,
 };
 use crate::ota::Cntr;
+
+use response::Response;
 
 /// Applies `event` to `card` at `now` (unix ms) and says what follows.
 ///
@@ -41,7 +44,9 @@ pub fn apply(card: &Card, event: Event, next: Option<Order>, terms: &Terms<'_>, 
         Event::Export { id } => work.export(id),
         Event::Poll => work.ask(),
         Event::Alert => work.wake(),
-        Event::Response { cntr, rsc, data, device } => work.response(cntr, rsc, data, device),
+        Event::Response { cntr, rsc, data, from, device } => {
+            work.response(Response { cntr, rsc, data, from, device });
+        }
         Event::Hint { what, cntr, rsc, from } => work.hint(what, cntr, rsc, from),
         Event::Unmade { cntr, why } => work.unmade(cntr, &why),
         Event::HandOut { to } => work.hand_out(to),

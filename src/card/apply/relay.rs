@@ -4,7 +4,7 @@
 use super::Work;
 use super::begin::next_result_poll;
 use crate::card::{Active, Bearer, Outstanding, Purpose, Refused, WriteId, WriteState};
-use crate::ota::{Cntr, Rsc};
+use crate::ota::{Cntr, PorRequest, Rsc};
 
 impl Work<'_> {
     /// The business platform reads what it is to bring to the card: again the same until that is answered.
@@ -15,6 +15,7 @@ impl Work<'_> {
             return;
         };
         let (state, early, held) = (active.state, self.now < active.not_before, active.hold.is_some());
+        let asks_por = self.terms.profile.mt.spi2_relay.por() != PorRequest::None;
         if let Some(packet) = self.relayed() {
             packet.repeated = true;
             return;
@@ -22,7 +23,7 @@ impl Work<'_> {
         match state {
             _ if held => {}
             WriteState::Queued if early => {}
-            WriteState::Queued if self.card.unsettled.is_empty() => self.export_write(),
+            WriteState::Queued if self.card.unsettled.is_empty() || !asks_por => self.export_write(),
             WriteState::Queued | WriteState::Unknown | WriteState::Written => self.export_poll(),
             _ => {}
         }
@@ -75,8 +76,12 @@ impl Work<'_> {
                 && active.not_before <= self.now
         });
         let polled = self.relayed().is_some_and(|packet| packet.purpose == Purpose::Poll);
-        if due && polled && !self.poll_numbers().is_empty() {
-            self.card.outstanding = None;
+        match (due && polled, self.card.active.as_ref()) {
+            (true, Some(active)) if self.poll_numbers().is_empty() => {
+                self.poll_from(next_result_poll(active.since, self.terms.timers, self.now));
+            }
+            (true, _) => self.card.outstanding = None,
+            (false, _) => {}
         }
     }
 
@@ -86,7 +91,7 @@ impl Work<'_> {
         if rsc != Rsc::CNTR_LOW {
             self.fact("card.hint", format!("a poll on site is answered with PoR {rsc} and no state"));
         } else if !packet.repeated {
-            self.jump();
+            self.jump(self.asked_tar(&packet));
         }
     }
 }

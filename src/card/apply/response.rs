@@ -4,25 +4,54 @@ use super::Work;
 use super::begin::{next_result_poll, poll_tid};
 use crate::applet::{LastState, PollAnswer, WriteResult, WriteStatus, detail};
 use crate::card::packet::ANSWERED;
-use crate::card::{Bearer, DEADLINE_PASSED, DeviceView, End, LegState, Purpose, ResponseData, WriteState};
+use crate::card::{
+    Active, Bearer, DEADLINE_PASSED, DeviceView, End, LegState, Purpose, ResponseData, WriteState,
+};
+use crate::identity::Msisdn;
 use crate::ota::{Cntr, Rsc};
 
+/// An opened response packet.
+pub(super) struct Response {
+    /// CNTR of the command.
+    pub(super) cntr: Cntr,
+    pub(super) rsc: Rsc,
+    pub(super) data: ResponseData,
+    /// The number it came from; none on site.
+    pub(super) from: Option<Msisdn>,
+    /// What is stored of the device that it names, or that was claimed.
+    pub(super) device: Option<DeviceView>,
+}
+
 impl Work<'_> {
-    pub(super) fn response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData, device: Option<DeviceView>) {
-        let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == cntr);
-        match outstanding.map(|packet| packet.purpose) {
-            Some(Purpose::Write) => self.write_response(rsc, &data),
-            Some(Purpose::Poll) => self.poll_response(cntr, rsc, data, device),
+    pub(super) fn response(&mut self, response: Response) {
+        let outstanding = self.card.outstanding.as_ref().filter(|packet| packet.cntr == response.cntr);
+        match (outstanding.map(|packet| packet.purpose), &response.data) {
+            (Some(Purpose::Write), data) => self.write_response(response.rsc, data, response.from),
+            (Some(Purpose::Poll), _) => self.poll_response(response),
             // Late: only a clear word about the write still counts, so that 00 beats 02 in any order.
-            None if rsc == Rsc::OK && !self.is_busy(&data) => {
-                let _ = self.write_result(&data);
+            (None, ResponseData::Script(script)) if response.rsc == Rsc::OK => {
+                if self.is_unanswered(response.cntr) {
+                    self.script_response(script, response.from);
+                }
             }
-            None => {}
+            (None, data) if response.rsc == Rsc::OK && !self.is_busy(data) => {
+                let _ = self.write_result(data);
+            }
+            (None, _) => {}
         }
     }
 
-    fn write_response(&mut self, rsc: Rsc, data: &ResponseData) {
+    /// Whether it is asked what became of the script that went out under this CNTR.
+    fn is_unanswered(&self, cntr: Cntr) -> bool {
+        let asked = |active: &Active| {
+            active.state == WriteState::Unknown && active.cntr == Some(cntr) && active.failure.is_none()
+        };
+        self.card.active.as_ref().is_some_and(asked)
+    }
+
+    fn write_response(&mut self, rsc: Rsc, data: &ResponseData, from: Option<Msisdn>) {
         match rsc {
+            Rsc::OK if let ResponseData::Script(script) = data => self.script_response(script, from),
             Rsc::OK => {
                 let acknowledged = self.card.outstanding.as_ref().and_then(|packet| packet.acknowledges);
                 if self.is_busy(data) {
@@ -91,9 +120,17 @@ impl Work<'_> {
         }
     }
 
-    fn poll_response(&mut self, cntr: Cntr, rsc: Rsc, data: ResponseData, device: Option<DeviceView>) {
+    fn poll_response(&mut self, Response { cntr, rsc, data, from, device }: Response) {
         let timers = self.terms.timers;
         let on_site = self.card.outstanding.as_ref().is_some_and(|packet| packet.bearer == Bearer::Relay);
+        if let (Rsc::OK, ResponseData::Script(script)) = (rsc, &data)
+            && let Some(packet) = self.card.outstanding.take()
+        {
+            if packet.reads.is_some_and(|reads| self.files_read(reads, script, from, device.clone())) {
+                return;
+            }
+            self.card.outstanding = Some(packet);
+        }
         match (rsc, data) {
             (Rsc::OK, ResponseData::State(answer))
                 if answer.tid == poll_tid(cntr) && self.card.eid == Some(answer.eid) =>
@@ -175,27 +212,41 @@ impl Work<'_> {
     }
 
     /// The write stays written: the polls that fell due while this one waited for its answer are not made up for.
-    fn result_is_to_come(&mut self) {
+    pub(super) fn result_is_to_come(&mut self) {
         if let Some(active) = &mut self.card.active {
             active.not_before = next_result_poll(active.since, self.terms.timers, self.now);
         }
     }
 
-    /// The write never reached the card, and no older octets can any more.
-    fn not_applied(&mut self) {
+    /// The write, or a script of it, never reached the card, and no older octets can any more.
+    pub(super) fn not_applied(&mut self) {
+        let Some(active) = &mut self.card.active else { return };
+        // At once the first time; a card that goes on refusing what it is sent is written by the plan of attempts.
+        let wait_s = active.polls.checked_sub(1).map_or(0, |again| self.terms.timers.validity(again));
+        active.polls = active.polls.saturating_add(1);
+        self.resume(wait_s);
+        if let Some(active) = &mut self.card.active {
+            active.cntr = None;
+        }
+    }
+
+    /// The card has answered a script in full: the one at `step` is next.
+    pub(super) fn resume_at(&mut self, step: u8) {
+        let Some(active) = &mut self.card.active else { return };
+        (active.step, active.polls, active.refused_in_clear) = (step, 0, false);
+        self.resume(0);
+    }
+
+    /// What is left of the write goes out after `wait_s`: of what went out before, nothing can be executed any more.
+    fn resume(&mut self, wait_s: u64) {
         let Some(active) = &mut self.card.active else { return };
         if active.cancel {
             self.end(End::Cancelled, Some("fenced".to_owned()));
         } else if self.now >= active.order.deadline {
             self.end(End::Expired, Some(DEADLINE_PASSED.to_owned()));
         } else {
-            // At once the first time; a card that goes on refusing what it is sent is written by the plan of attempts.
-            let wait_s = active.polls.checked_sub(1).map_or(0, |again| self.terms.timers.validity(again));
-            active.polls = active.polls.saturating_add(1);
             active.not_before = self.now + wait_s * 1000;
-            active.cntr = None;
-            active.handed_out = false;
-            active.accepted = false;
+            (active.handed_out, active.accepted) = (false, false);
             self.enter(WriteState::Queued);
         }
     }

@@ -66,7 +66,8 @@ impl Agreement {
             broken += card.card.cntr_conflicts.len();
             broken += card.card.executed.values().filter(|times| **times > 1).count();
             let old = row.preset.as_ref().map(|preset| preset.imsi);
-            match agrees(state, target, old, card) {
+            let wrong = stage.wrong_files(sample, *index, &card.card)?;
+            match agrees(state, target, old, card, &wrong) {
                 Ok(()) => agree += 1,
                 Err(expected) => differences.push(format!(
                     "{} {id} is {state} ({}): expected {expected}; the card holds {}, is attached as {}, tells {}",
@@ -106,17 +107,29 @@ impl Agreement {
 }
 
 /// Whether a card is as a write in this state leaves it; if not, what was expected. `old` is what it held before.
-fn agrees(state: &str, target: &Target, old: Option<Imsi>, card: &CardStatus) -> Result<(), String> {
+/// `wrong` are files that hold something else than ordered.
+fn agrees(
+    state: &str,
+    target: &Target,
+    old: Option<Imsi>,
+    card: &CardStatus,
+    wrong: &[String],
+) -> Result<(), String> {
     let holds = card.card.ef_imsi;
     let (right, expected) = match state {
         "effective" => {
-            let there = holds == Some(target.imsi) && card.attached == Some(target.imsi);
-            (there, format!("{} in the files and attached", target.imsi))
+            let there = wrong.is_empty() && card.attached == Some(target.imsi);
+            (there, format!("{} attached, and other contents of {wrong:?}", target.imsi))
         }
         "failed" | "cancelled" | "expired" | "rolled_back" => {
             (holds == old, format!("{} in the files", text(old)))
         }
-        "unresolved" => (card.silent, "a card that the plan keeps silent".to_owned()),
+        "unresolved" => {
+            // Without an applet nothing brings a card back that its network bars.
+            let by_files = !card.card.files.is_empty();
+            let lost = card.silent || card.barred && by_files && holds == Some(target.imsi);
+            (lost, "a card that the plan keeps silent, or bars".to_owned())
+        }
         _ => (false, "an end".to_owned()),
     };
     if right { Ok(()) } else { Err(expected) }
@@ -168,7 +181,7 @@ mod tests {
 
     fn card(holds: Option<Imsi>, attached: Option<Imsi>, silent: bool) -> CardStatus {
         let card = CardReport {
-            eid: "89001012000000000000000000000150".parse().unwrap(),
+            eid: "89001012000000000000000000000150".parse().ok(),
             iccid: None,
             ef_imsi: holds,
             ef_msisdn: None,
@@ -180,6 +193,7 @@ mod tests {
             mo_counter: 1,
             last_tid: 1,
             last_state: "confirmed",
+            files: BTreeMap::new(),
         };
         let imei = "357805020000015".parse().unwrap();
         CardStatus { imei, on: true, attached, barred: false, silent, card }
@@ -191,7 +205,8 @@ mod tests {
         let (old, new) = (imsi("001011000000001"), imsi("001012000000001"));
         let target = Target { imsi: new.unwrap(), msisdn: "861064200000001".parse().unwrap() };
         let agrees = |state, holds, attached, silent| {
-            agrees(state, &target, old, &card(holds, attached, silent)).is_ok()
+            let wrong = if holds == new { vec![] } else { vec!["EF.IMSI".to_owned()] };
+            agrees(state, &target, old, &card(holds, attached, silent), &wrong).is_ok()
         };
         assert!(agrees("effective", new, new, false));
         assert!(!agrees("effective", new, None, false), "not attached");
@@ -201,5 +216,11 @@ mod tests {
         }
         assert!(agrees("unresolved", new, None, true) && !agrees("unresolved", new, new, false));
         assert!(!agrees("written", new, new, true), "no end");
+
+        // Barred: an applet rolls back; a card without one keeps what its files say.
+        let mut barred = CardStatus { barred: true, ..card(new, None, false) };
+        assert!(super::agrees("unresolved", &target, old, &barred, &[]).is_err());
+        barred.card.files = [("EF.IMSI", Vec::new())].into();
+        assert!(super::agrees("unresolved", &target, old, &barred, &[]).is_ok());
     }
 }

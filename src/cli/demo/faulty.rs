@@ -13,12 +13,12 @@ use super::agreement::Agreement;
 use super::platform::{Order, Platform};
 use super::production::{self, eid_of, on_site};
 use super::stage::{Stage, Terms};
-use super::{Arguments, Progress};
+use super::{Arguments, Progress, rfm};
 use crate::api::Timestamp;
 use crate::card::Timers;
 use crate::cli::Outcome;
 use crate::cli::client::is_end;
-use crate::cli::sample::{Kinds, Sample, device_imei, sample_of};
+use crate::cli::sample::{Sample, device_imei, sample_of};
 use crate::sim::{AppletTiming, FaultPlan, Latencies, OperatorConfig, SmscConfig};
 use crate::world::{Clock, SystemClock};
 
@@ -124,19 +124,21 @@ impl Fate {
 
 pub(super) async fn run(arguments: &Arguments) -> Outcome {
     let began = Instant::now();
-    let kinds = Kinds { secured: arguments.cards.unwrap_or(CARDS), ..arguments.kinds() };
-    let sample = sample_of(kinds, arguments.seed)?;
+    let kinds = arguments.kinds(CARDS);
+    let mut sample = sample_of(kinds, arguments.seed)?;
+    rfm::vary(&mut sample);
     let platform = Platform::start(BTreeMap::new()).await?;
     let terms = Terms { capture: arguments.capture.clone(), ..terms(arguments.seed)? };
     let stage = Stage::start(&sample, terms, &platform).await?;
     if !arguments.json {
         announce(&stage, kinds.total());
+        rfm::announce(&stage, &sample)?;
     }
     let progress = Progress::new(kinds.total(), ["ended", "effective"], arguments.json);
 
     let placed = place(&stage, &platform, &sample).await?;
     let ended = {
-        let acts = act(&stage, &sample, &placed, began);
+        let acts = act(&stage, &platform, &sample, &placed, began);
         let watched = watch(&stage, placed.len(), began, &progress);
         tokio::pin!(acts);
         tokio::pin!(watched);
@@ -218,7 +220,13 @@ fn wrong_device(index: usize) -> Result<crate::identity::Imei> {
 }
 
 /// Switches devices on, serves what is on site, withdraws orders, and ends the faults in time.
-async fn act(stage: &Stage, sample: &Sample, placed: &BTreeMap<usize, String>, began: Instant) -> Result<()> {
+async fn act(
+    stage: &Stage,
+    platform: &Platform,
+    sample: &Sample,
+    placed: &BTreeMap<usize, String>,
+    began: Instant,
+) -> Result<()> {
     let without_preset = on_site(sample);
     let over_the_air: Vec<usize> =
         (0..sample.cards.len()).filter(|index| !without_preset.contains(index)).collect();
@@ -231,6 +239,8 @@ async fn act(stage: &Stage, sample: &Sample, placed: &BTreeMap<usize, String>, b
         .collect();
     // Dropped, and thereby ended, when all writes have ended.
     let _tools = production::serve(stage, &on_site, LIMIT).await?;
+    let _user = rfm::restart_written(stage, platform, sample)?;
+    rfm::bind(stage, sample).await?;
 
     tokio::time::sleep_until(began + CANCEL[0]).await;
     cancel(stage, placed, fated(Fate::Cancelled(0))).await;

@@ -6,13 +6,16 @@
 //! | `platform` | the business platform: orders over HTTP, takes webhooks, checks their signatures |
 //! | `production` | the production line, where cards without preset are served on site |
 //! | `verdict` | what came of it, from both sides |
+//! | `rfm`, `files` | cards without an applet, and what their files must hold |
 //! | `faulty` | the same with everything going wrong |
 //! | `agreement` | what came of that, card by card |
 
 mod agreement;
 mod faulty;
+mod files;
 mod platform;
 mod production;
+mod rfm;
 mod stage;
 mod verdict;
 
@@ -42,13 +45,16 @@ const CARDS: u32 = 300;
 /// What the demo is told.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// How many cards to power on that secure their messages [default: 300, with --faults 150]
+    /// How cards are written: by a message to the applet on them, or, without one, by remote file management
+    #[arg(long, value_enum, default_value = "applet")]
+    method: Method,
+    /// How many cards to power on that secure their messages, or have no applet [default: 300, with --faults 150]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     cards: Option<u32>,
-    /// How many more without a preset number, served on site
+    /// How many more without a preset number, served on site (with an applet only)
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(..=1_000))]
     on_site: u32,
-    /// How many more with plain dialects, half of them DER, half of them the IMEI alone
+    /// How many more with plain dialects, half of them DER, half of them the IMEI alone (with an applet only)
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=1_000))]
     plain: u32,
     /// Let everything go wrong that config/sample/faults.toml names; takes two minutes
@@ -68,11 +74,29 @@ pub(super) struct Arguments {
     seed: u64,
 }
 
+/// How the cards of the demo are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    /// By a message to the applet
+    Applet,
+    /// By remote file management
+    Rfm,
+}
+
 impl Arguments {
-    fn kinds(&self) -> Kinds {
-        let raw = self.plain / 2;
-        let secured = self.cards.unwrap_or(CARDS);
-        Kinds { secured, no_preset: self.on_site, plain: self.plain - raw, raw }
+    /// The cards, of which there are `usual` unless somebody chose a number.
+    fn kinds(&self, usual: u32) -> Kinds {
+        let (cards, raw) = (self.cards.unwrap_or(usual), self.plain / 2);
+        match self.method {
+            Method::Applet => Kinds {
+                secured: cards,
+                no_preset: self.on_site,
+                plain: self.plain - raw,
+                raw,
+                ..Kinds::default()
+            },
+            Method::Rfm => Kinds { rfm: cards, ..Kinds::default() },
+        }
     }
 }
 
@@ -81,13 +105,18 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         return faulty::run(&arguments).await;
     }
     let began = Instant::now();
-    let kinds = arguments.kinds();
-    let sample = sample_of(kinds, arguments.seed)?;
+    let kinds = arguments.kinds(CARDS);
+    let mut sample = sample_of(kinds, arguments.seed)?;
+    rfm::vary(&mut sample);
     let platform = Platform::start(production::records(&sample)?).await?;
-    let terms = Terms { capture: arguments.capture.clone(), ..Terms::calm(arguments.seed) };
+    let mut terms = Terms { capture: arguments.capture.clone(), ..Terms::calm(arguments.seed) };
+    if arguments.method == Method::Rfm {
+        terms.timers = rfm::timers(terms.timers);
+    }
     let stage = Stage::start(&sample, terms, &platform).await?;
     if !arguments.json {
         eprintln!("SMSC on {}, HTTP API on {}, {} cards imported", stage.smsc, stage.address, kinds.total());
+        rfm::announce(&stage, &sample)?;
     }
     let progress = Progress::new(kinds.total(), ["bound", "effective"], arguments.json);
 
@@ -97,8 +126,10 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     let early = early.map(|index| Order::of(&sample, *index)).collect::<anyhow::Result<Vec<_>>>()?;
     platform.order_all(&stage, early).await?;
     let writes = production::order(&stage, &platform, &sample, &on_site).await?;
+    rfm::bind(&stage, &sample).await?;
     // Dropped, and thereby ended, with this function.
     let _tools = production::serve(&stage, &writes, LIMIT).await?;
+    let _user = rfm::restart_written(&stage, &platform, &sample)?;
     stage.power_on(&over_the_air).await?;
     let in_time = platform.serve_customers(&stage, &sample, &over_the_air, began + LIMIT, &progress).await?;
     progress.finish();

@@ -22,11 +22,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::Progress;
+use super::files::SMSC;
 use super::stage::{Stage, owner};
 use crate::api::LookupConfig;
 use crate::api::webhook::EndpointConfig;
 use crate::cli::client::text;
-use crate::cli::sample::{Sample, device_imei};
+use crate::cli::sample::{Kind, Sample, device_imei};
 use crate::identity::{Eid, Imei};
 use crate::world::{Rng, SystemRng};
 
@@ -36,6 +37,7 @@ const ORDERS_AT_ONCE: usize = 16;
 /// How often those without a terminal get a line.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
+#[derive(Clone)]
 pub(super) struct Platform {
     address: SocketAddr,
     heard: Arc<Heard>,
@@ -62,6 +64,8 @@ pub(super) struct Notes {
     pub(super) ordered: BTreeMap<Imei, Instant>,
     pub(super) bound: BTreeMap<Imei, Instant>,
     pub(super) effective: BTreeMap<Imei, Instant>,
+    /// Devices whose card has been written.
+    pub(super) written: BTreeSet<Imei>,
     /// Ends of writes: the ids of the events that told them.
     pub(super) ends: BTreeMap<String, BTreeSet<String>>,
 }
@@ -193,10 +197,13 @@ impl Order {
     pub(super) fn of(sample: &Sample, index: usize) -> Result<Self> {
         let imei = imei_of(index)?;
         let target = sample.targets.get(index).context("each card has a target")?;
-        let body = json!({
+        let mut body = json!({
             "device": { "imei": imei },
             "subscription": { "imsi": target.imsi, "msisdn": target.msisdn },
         });
+        if sample.cards.get(index).is_some_and(|card| Kind::of(card) == Kind::Rfm) {
+            body["subscription"]["smsc"] = SMSC.into();
+        }
         Ok(Self { index, imei, body })
     }
 
@@ -248,6 +255,7 @@ async fn take(State(heard): State<Arc<Heard>>, headers: HeaderMap, body: Bytes) 
         let now = Instant::now();
         match kind.as_str() {
             "binding.created" => drop(notes.bound.insert(imei, now)),
+            "write.written" => drop(notes.written.insert(imei)),
             "write.effective" => drop(notes.effective.insert(imei, now)),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! Everything that runs in the demo, on free TCP ports.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::platform::Platform;
+use super::{files, rfm};
 use crate::api::webhook::{self, EndpointConfig, WebhookConfig, Webhooks};
 use crate::api::{self, ApiConfig, ApiMetrics, ApiState, HttpLookup, Scope};
-use crate::card::{Owner, Timers};
+use crate::card::{Owner, Profile, Timers};
 use crate::cli::client::Api;
 use crate::cli::relay::line;
-use crate::cli::sample::{self, Sample};
+use crate::cli::sample::{Kind, Sample};
 use crate::cli::smsc::specs;
 use crate::gateway::import::{Importer, import};
 use crate::gateway::{EndpointRef, Gateway, GatewayConfig, RouteConfig, World};
@@ -27,7 +29,7 @@ use crate::identity::EidChecksum;
 use crate::link::{LinkConfig, SourceConfig, TcpConnector};
 use crate::pcap::Recorder;
 use crate::sim::{
-    self, AppletTiming, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle,
+    self, AppletTiming, CardReport, CardSpec, EsmeAccount, Latencies, OperatorConfig, SimConfig, SimHandle,
 };
 use crate::store::{SledStore, Store, StoreConfig};
 use crate::vault::{MasterKey, SoftwareVault};
@@ -80,6 +82,9 @@ pub(super) struct Stage {
     /// Where a relay reaches the cards.
     pub(super) cards: SocketAddr,
     pub(super) sim: SimHandle,
+    /// What the cards were like before anything happened.
+    pub(super) factory: Vec<CardReport>,
+    pub(super) profiles: BTreeMap<String, Profile>,
     recorder: Option<Recorder>,
     pub(super) gateway: Gateway,
     token: SecretString,
@@ -95,9 +100,13 @@ impl Stage {
         let endpoint = platform.endpoint()?;
         let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
         let password = random_text(&*rng);
-        let mut specs = specs(&sample.cards, CardSpec::SHORT_CODE)?;
-        for spec in &mut specs {
+        let profiles = rfm::profiles()?;
+        let mut specs = specs(&sample.cards, &profiles, CardSpec::SHORT_CODE)?;
+        for (index, spec) in specs.iter_mut().enumerate() {
             spec.timing = terms.applet;
+            if let Some(rfm) = &mut spec.rfm {
+                rfm::habits(index, rfm);
+            }
         }
         let recorder = match &terms.capture {
             Some(path) => Some(Recorder::to_file(path, clock.clone()).await?),
@@ -107,6 +116,7 @@ impl Stage {
         for target in &sample.targets {
             sim.provision(target.imsi, target.msisdn).await?;
         }
+        let factory = sim.snapshot().await?.cards.into_iter().map(|status| status.card).collect();
         let smsc = sim.address().context("the simulated SMSC listens")?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for relays")?;
         let cards = listener.local_addr()?;
@@ -137,7 +147,7 @@ impl Stage {
             connector,
             lookup: Some(Arc::new(lookup)),
         };
-        let config = gateway_config(smsc, &password, &endpoint, terms.timers)?;
+        let config = gateway_config(smsc, &password, &endpoint, terms.timers, profiles.clone())?;
         let gateway = Gateway::start(config, world).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the HTTP API")?;
         let address = listener.local_addr()?;
@@ -155,6 +165,8 @@ impl Stage {
             api,
             cards,
             sim,
+            factory,
+            profiles,
             recorder,
             gateway,
             token,
@@ -191,16 +203,33 @@ impl Stage {
         }
     }
 
+    /// What the card in this place holds that is not what was ordered for it: the IMSI, or by remote file management any
+    /// file.
+    pub(super) fn wrong_files(&self, sample: &Sample, index: usize, now: &CardReport) -> Result<Vec<String>> {
+        let card = sample.cards.get(index).context("a card in each place")?;
+        let target = sample.targets.get(index).context("each card has a target")?;
+        if Kind::of(card) == Kind::Rfm {
+            let profile = self.profiles.get(&card.profile).context("each card has a profile")?;
+            let factory = self.factory.get(index).context("each card has left a factory")?;
+            return Ok(files::wrong(profile, target, factory, now));
+        }
+        let right = now.ef_imsi == Some(target.imsi);
+        Ok(if right { Vec::new() } else { vec!["EF.IMSI".to_owned()] })
+    }
+
     /// What somebody who stays can try.
     pub(super) fn describe(&self, sample: &Sample) {
         let (api, token) = (self.address, self.token.expose_secret());
-        let eid =
-            sample.cards.first().and_then(|card| card.eid).map(|eid| eid.to_string()).unwrap_or_default();
+        let card = match sample.cards.first().map(|card| (card.eid, card.iccid)) {
+            Some((Some(eid), _)) => format!("eid:{eid}"),
+            Some((None, Some(iccid))) => format!("iccid:{iccid}"),
+            _ => String::new(),
+        };
         println!("\nStill running; Ctrl-C ends it. Try:\n");
         println!("  export KEY={token}");
         println!("  curl -s -H \"Authorization: Bearer $KEY\" 'http://{api}/v1/writes?limit=3'");
-        println!("  curl -s -H \"Authorization: Bearer $KEY\" http://{api}/v1/cards/eid:{eid}");
-        println!("  curl -s -H \"Authorization: Bearer $KEY\" http://{api}/v1/cards/eid:{eid}/timeline");
+        println!("  curl -s -H \"Authorization: Bearer $KEY\" http://{api}/v1/cards/{card}");
+        println!("  curl -s -H \"Authorization: Bearer $KEY\" http://{api}/v1/cards/{card}/timeline");
         println!("  curl -s http://{api}/metrics");
         println!("\nStore: {} (removed at the end)", self.store.path().display());
     }
@@ -242,6 +271,7 @@ fn gateway_config(
     password: &str,
     endpoint: &EndpointConfig,
     timers: Timers,
+    profiles: BTreeMap<String, Profile>,
 ) -> Result<GatewayConfig> {
     let link = LinkConfig {
         name: "smsc".to_owned(),
@@ -256,7 +286,7 @@ fn gateway_config(
     };
     let all = RouteConfig::all_over(vec![link.name.clone()]);
     Ok(GatewayConfig {
-        profiles: sample::profiles()?,
+        profiles,
         timers,
         links: vec![link],
         routes: vec![all],

@@ -23,8 +23,10 @@ pub(super) struct Verdict {
     effective: usize,
     /// The same by kind of card, each with how many there are.
     kinds: Vec<(&'static str, usize, usize)>,
-    /// Cards whose EF.IMSI holds what was ordered and that are attached with it.
+    /// Cards whose files hold what was ordered (those of an applet: EF.IMSI), and that are attached with it.
     cards_agree: usize,
+    /// Short messages to the cards, and from them.
+    messages: [u64; 2],
     resent: u64,
     webhooks_delivered: usize,
     webhooks_left: usize,
@@ -57,7 +59,8 @@ impl Verdict {
             let imei = imei_of(index)?;
             let write = writes.iter().find(|write| write["device"]["imei"] == imei.to_string().as_str());
             let state = write.and_then(|write| write["state"].as_str()).unwrap_or("not ordered");
-            let agrees = card.card.ef_imsi == Some(target.imsi) && card.attached == Some(target.imsi);
+            let wrong = stage.wrong_files(sample, index, &card.card)?;
+            let agrees = wrong.is_empty() && card.attached == Some(target.imsi);
             let kind = sample.cards.get(index).map_or(Kind::Secured, Kind::of);
             let (of_kind, all) = kinds.entry(kind).or_default();
             *all += 1;
@@ -68,8 +71,9 @@ impl Verdict {
             faults += card.card.executed.values().filter(|times| **times > 1).count();
             if state != "effective" || !agrees {
                 let ef_imsi = card.card.ef_imsi.map(|imsi| imsi.to_string()).unwrap_or_default();
+                let reason = write.and_then(|write| write["reason"].as_str()).unwrap_or("no reason");
                 differences.push(format!(
-                    "{imei}: ordered {}, card holds {ef_imsi:?}, write is {state}",
+                    "{imei}: ordered {}, card holds {ef_imsi:?}, wrong files {wrong:?}, write is {state} ({reason})",
                     target.imsi
                 ));
             }
@@ -96,6 +100,7 @@ impl Verdict {
             effective,
             kinds: kinds.into_iter().map(|(kind, (effective, all))| (name(kind), effective, all)).collect(),
             cards_agree,
+            messages: [report.totals.submits, report.totals.mo],
             resent: writes.iter().filter_map(|write| write["resent"].as_u64()).sum(),
             webhooks_delivered: delivered,
             webhooks_left,
@@ -126,6 +131,7 @@ impl fmt::Display for Verdict {
         rows.extend(self.kinds.iter().map(|(name, effective, all)| (*name, format!("{effective} of {all}"))));
         rows.extend([
             ("cards hold what was ordered", of(self.cards_agree)),
+            ("messages to cards, from cards", format!("{}, {}", self.messages[0], self.messages[1])),
             ("resent packets", self.resent.to_string()),
             ("webhooks delivered", format!("{} ({} left)", self.webhooks_delivered, self.webhooks_left)),
             ("CNTR, execution or end twice", self.faults.to_string()),
@@ -154,6 +160,7 @@ const fn name(kind: Kind) -> &'static str {
         Kind::NoPreset => "  on site, through relay",
         Kind::Plain => "  over the air, plain DER",
         Kind::Raw => "  over the air, raw IMEI",
+        Kind::Rfm => "  by remote file management",
     }
 }
 

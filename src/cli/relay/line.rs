@@ -167,13 +167,13 @@ async fn read_line(from: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sample::sample;
+    use crate::cli::sample::{profiles, sample};
     use crate::cli::smsc::specs;
     use crate::sim::{self, CardSpec, SimConfig};
     use crate::world::{SeededRng, SystemClock};
 
     async fn operator() -> (SocketAddr, SimHandle, tokio::task::JoinHandle<()>) {
-        let specs = specs(&sample(2, 1).unwrap().cards, CardSpec::SHORT_CODE).unwrap();
+        let specs = specs(&sample(2, 1).unwrap().cards, &profiles().unwrap(), CardSpec::SHORT_CODE).unwrap();
         let devices = specs.iter().map(|spec| spec.imei).collect();
         let rng = Arc::new(SeededRng::new(1));
         let sim = sim::start(SimConfig::default(), &specs, Arc::new(SystemClock), rng, None);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::applet::Message;
-use crate::card::{CardId, Event, FromCard};
+use crate::card::{CardId, Dialect, Event, FromCard};
 use crate::gateway::Gateway;
 use crate::gateway::job::{CardError, Hint, Input};
 use crate::gateway::on_site::response_data;
@@ -33,7 +33,9 @@ impl Gateway {
         let mut without_profile = None;
         for Candidate { card, keys } in &candidates {
             match self.profile(&card.profile) {
-                Some(profile) if profile.mo.tar == Some(header.tar) => {
+                Some(profile)
+                    if profile.mo.tar == Some(header.tar) && profile.mo.dialect != Dialect::Silent =>
+                {
                     levels.entry(profile.mo.min_spi1.0).or_default().push((card.id, keys.clone()));
                 }
                 Some(_) => {}
@@ -103,8 +105,9 @@ impl Gateway {
             let opened =
                 self.open_response(card, keys, profile, command, profile.mt.spi2_sms, packet).await?;
             let Some(opened) = opened else { continue };
-            let data = response_data(&opened.data);
-            let input = Input::Response { cntr: opened.cntr, rsc: opened.rsc, data, relayed: None };
+            let data = response_data(profile, opened.data);
+            let input =
+                Input::Response { cntr: opened.cntr, rsc: opened.rsc, data, from: Some(from), relayed: None };
             self.on_card(card.id, input).await?;
             return Ok(Taken::Applied);
         }

@@ -105,7 +105,8 @@ struct Session {
 /// The applet with its persistent and its volatile memory.
 #[derive(Debug, Clone)]
 pub(super) struct Applet {
-    eid: Eid,
+    /// `None` on a card without one: it says nothing that would have to name the card.
+    eid: Option<Eid>,
     timing: AppletTiming,
     dialect: MoDialect,
     imei: Option<Imei>,
@@ -121,7 +122,7 @@ pub(super) struct Applet {
 }
 
 impl Applet {
-    pub(super) fn new(eid: Eid, timing: AppletTiming, dialect: MoDialect) -> Self {
+    pub(super) fn new(eid: Option<Eid>, timing: AppletTiming, dialect: MoDialect) -> Self {
         Self {
             eid,
             timing,
@@ -154,7 +155,9 @@ impl Applet {
 
     /// The terminal can do proactive commands.
     pub(super) fn terminal_ready(&mut self) {
-        self.wishes.push_back(Wish::Introduce);
+        if self.dialect != MoDialect::Silent {
+            self.wishes.push_back(Wish::Introduce);
+        }
     }
 
     /// The terminal told its IMEI: another one than stored undoes the binding.
@@ -224,7 +227,7 @@ impl Applet {
                 self.binding_answered(response.tid, response.result);
                 None
             }
-            Message::WriteCard(order) => Some(Message::WriteResult(self.write_card(&order, files))),
+            Message::WriteCard(order) => self.write_card(&order, files).map(Message::WriteResult),
             Message::ResultAck(ack) => {
                 if self.write.as_mut().is_some_and(|write| write.acknowledge(ack.tid, ack.status)) {
                     self.session.result = Due { in_flight: self.session.result.in_flight, ..Due::default() };
@@ -347,7 +350,7 @@ impl Applet {
         Some(BindingRequest {
             tid: self.binding_tid,
             imei: self.session.imei?,
-            eid: self.eid,
+            eid: self.eid?,
             imsi: files.imsi(),
             trigger: self.session.trigger.unwrap_or(Trigger::Retry),
             app_version: APP_VERSION,
@@ -367,7 +370,8 @@ impl Applet {
     }
 
     /// Accepts, refuses, or says again what became of a write. The same transaction is never carried out twice.
-    fn write_card(&mut self, order: &WriteCard, files: &Files) -> WriteResult {
+    fn write_card(&mut self, order: &WriteCard, files: &Files) -> Option<WriteResult> {
+        let eid = self.eid?;
         if let Some(BindingAck { tid, result }) = order.binding_ack {
             self.binding_answered(tid, result);
         }
@@ -380,7 +384,7 @@ impl Applet {
             _ => None,
         };
         let (status, why) = verdict.unwrap_or_else(|| {
-            let why = if order.eid != self.eid {
+            let why = if order.eid != eid {
                 detail::OTHER_EID
             } else if imei.map(|imei| imei.key()) != Some(order.imei.key()) {
                 detail::OTHER_IMEI
@@ -395,15 +399,15 @@ impl Applet {
             self.write = Some(write);
             (status, why)
         });
-        WriteResult {
+        Some(WriteResult {
             tid: order.tid,
-            eid: self.eid,
+            eid,
             imsi: files.imsi(),
             imei: imei.unwrap_or(order.imei),
             status,
             detail: why,
             mt_counter: self.mt_counter,
-        }
+        })
     }
 
     /// Carries an accepted write out. Only here, and once for each transaction.
@@ -439,7 +443,7 @@ impl Applet {
     fn result(&self, write: &Write, files: &Files) -> Option<WriteResult> {
         Some(WriteResult {
             tid: write.tid(),
-            eid: self.eid,
+            eid: self.eid?,
             imsi: files.imsi(),
             imei: self.session.imei.or(self.imei)?,
             status: write.status(),
@@ -451,7 +455,7 @@ impl Applet {
     fn poll_answer(&self, tid: u32, mo_counter: u64, files: &Files) -> Option<PollAnswer> {
         Some(PollAnswer {
             tid,
-            eid: self.eid,
+            eid: self.eid?,
             imei: self.session.imei.or(self.imei)?,
             imsi: files.imsi(),
             binding_flag: self.bound,

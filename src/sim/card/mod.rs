@@ -1,39 +1,45 @@
-//! A UICC, spoken to in APDUs and nothing else: files, USIM, toolkit, secured packets and the write applet.
+//! A UICC, spoken to in APDUs and nothing else: files, USIM, toolkit, secured packets, and the write applet or remote file
+//! management.
 //!
 //! What a card decides is decided here, from its own point of view: level, counter, response status, files, binding
 //! flag, roll-back. The octet codecs are those of the platform; independent vectors hold them.
 
 mod apdu;
 mod applet;
+mod contents;
 mod files;
 mod outgoing;
 mod report;
+mod rfm;
 mod secured;
 mod spec;
 mod toolkit;
 mod usim;
 mod write;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::applet::Message;
 use crate::identity::Eid;
 use crate::ota::comprehension_tlv::{event, find, read_all, read_ber, tag, template};
 use crate::ota::tp::Deliver;
-use crate::ota::{Content, OpenedCommand, PartSet, UserData};
+use crate::ota::{Content, OpenedCommand, PartSet, Rsc, UserData};
 use crate::sim::fault_plan::WritePoint;
 use crate::sim::hlr::OperatorSecret;
 use apdu::{Answer, Command, Status};
 use applet::{Applet, Wish};
-use files::{Files, Selection};
-use secured::{Por, Secured, Verdict};
+use files::{Files, Party, Selection};
+use rfm::FileManagement;
+use secured::{MIN_SPI1, Por, Secured, Verdict};
 use toolkit::{Proactive, Purpose, Toolkit};
 use usim::{Authentication, Usim};
 
 pub use applet::AppletTiming;
 pub use report::CardReport;
 pub use secured::{MO_TAR, MT_TAR};
-pub use spec::{CardSpec, MoDialect, Preset};
+pub use spec::{
+    CardSpec, CounterScope, Interim, MoDialect, Preset, RefreshHabit, Rfm, RfmApplication, SessionStart,
+};
 
 /// A part of a response packet is tried so often; then the response counts as lost.
 const POR_ATTEMPTS_MAX: u8 = 3;
@@ -43,13 +49,15 @@ const NORMAL_SERVICE: u8 = 0x00;
 /// A card. What is in `session` goes with the power; everything else stays.
 #[derive(Debug, Clone)]
 pub struct Card {
-    eid: Eid,
+    eid: Option<Eid>,
     short_code: String,
     mo_dialect: MoDialect,
     files: Files,
     usim: Usim,
     secured: Secured,
     applet: Applet,
+    rfm: FileManagement,
+    interim: Interim,
     last_reference: u8,
     session: Session,
 }
@@ -79,14 +87,20 @@ impl Card {
     #[must_use]
     pub fn personalise(spec: &CardSpec, pool: OperatorSecret) -> Self {
         let preset = spec.preset.as_ref().map(|preset| (&preset.imsi, &preset.msisdn));
+        let applications = match &spec.rfm {
+            None => BTreeMap::from([(MT_TAR, MIN_SPI1)]),
+            Some(rfm) => rfm.applications.iter().map(|rfm| (rfm.tar, rfm.min_spi1)).collect(),
+        };
         Self {
             eid: spec.eid,
             short_code: spec.short_code.clone(),
             mo_dialect: spec.mo_dialect,
             files: Files::personalised(&spec.iccid, preset),
             usim: Usim::new(pool),
-            secured: Secured::new(spec.keys.clone()),
+            secured: Secured::new(spec.keys.clone(), applications, spec.scope),
             applet: Applet::new(spec.eid, spec.timing, spec.mo_dialect),
+            interim: spec.rfm.as_ref().map(|rfm| rfm.interim).unwrap_or_default(),
+            rfm: FileManagement::new(spec.rfm.clone(), spec.timing.refresh_retry_status),
             last_reference: 0,
             session: Session::default(),
         }
@@ -96,11 +110,17 @@ impl Card {
     pub fn reset(&mut self) {
         self.session = Session::default();
         self.applet.reset(&mut self.files);
+        self.rfm.reset();
     }
 
     /// Where the card's write is now; `None` before the first, and once all is said about it.
     pub(super) fn write_point(&self) -> Option<WritePoint> {
-        self.applet.write_point()
+        self.applet.write_point().or(self.rfm.write_point())
+    }
+
+    /// Whether power is lost once the next script has updated a file.
+    pub(super) const fn expect_power_cut(&mut self, within_script: bool) {
+        self.rfm.expect_power_cut(within_script);
     }
 
     /// One C-APDU in, its R-APDU out.
@@ -128,18 +148,13 @@ impl Card {
             return self.response(command);
         }
         if self.session.waiting.take().is_some_and(|waiting| waiting.por) {
-            self.applet.por_gone(&mut self.files);
+            self.por_gone();
         }
-        let selection = self.session.selection;
         match (command.class, command.instruction) {
             (0x00, 0xA4) => {
-                let answer = self.files.select(&mut self.session.selection, command)?;
+                let answer = self.on_files(command)?;
                 Ok(self.keep(answer, false))
             }
-            (0x00, 0xB0) => self.files.read_binary(selection, command),
-            (0x00, 0xD6) => self.files.update_binary(selection, command),
-            (0x00, 0xB2) => self.files.read_record(selection, command),
-            (0x00, 0xDC) => self.files.update_record(selection, command),
             (0x00, 0x88) => self.authenticate(command),
             (0x80, 0x10) => {
                 self.applet.terminal_ready();
@@ -148,14 +163,20 @@ impl Card {
             (0x80, 0xF2) => {
                 self.session.por_again.drain(..).for_each(|part| self.session.toolkit.push(part));
                 self.applet.status(&mut self.files);
+                self.rfm.status();
                 Ok(Answer::ok())
             }
             (0x80, 0x12) => self.fetch(command),
             (0x80, 0x14) => self.terminal_response(command),
             (0x80, 0xC2) => self.envelope(command),
-            (0x00 | 0x80, _) => Err(Status::UNKNOWN_INSTRUCTION),
+            (0x00, _) => self.on_files(command),
+            (0x80, _) => Err(Status::UNKNOWN_INSTRUCTION),
             _ => Err(Status::UNKNOWN_CLASS),
         }
+    }
+
+    fn on_files(&mut self, command: &Command<'_>) -> Result<Answer, Status> {
+        self.files.command(&mut self.session.selection, command, Party::Terminal)
     }
 
     /// Data of a command with data waits for GET RESPONSE (TS 102 221 §7.3.1.1.4).
@@ -176,7 +197,7 @@ impl Card {
             return Err(status);
         }
         if waiting.por {
-            self.applet.por_gone(&mut self.files);
+            self.por_gone();
         }
         Ok(Answer::data(waiting.data))
     }
@@ -189,6 +210,7 @@ impl Card {
         let answer = match self.usim.authenticate(&imsi, command.data)? {
             Authentication::Done(answer) => {
                 self.applet.authenticated();
+                self.rfm.authenticated();
                 answer
             }
             Authentication::Synchronise(answer) => answer,
@@ -213,7 +235,10 @@ impl Card {
                     self.applet.imei_told(imei, &self.files);
                 }
             }
-            Proactive::Refresh(_) => self.applet.refresh_answered(response.performed, &self.files),
+            Proactive::Refresh(_) | Proactive::ImsiChanged => {
+                self.applet.refresh_answered(response.performed, &self.files);
+                self.rfm.refresh_answered(response.performed);
+            }
             Proactive::SendShortMessage(_, Purpose::Own { last: false, .. }) => {}
             Proactive::SendShortMessage(_, Purpose::Own { message, last: true }) => {
                 self.applet.sent(message, response.performed, &self.files);
@@ -233,8 +258,14 @@ impl Card {
     fn por_part_gone(&mut self) {
         self.session.por_parts = self.session.por_parts.saturating_sub(1);
         if self.session.por_parts == 0 {
-            self.applet.por_gone(&mut self.files);
+            self.por_gone();
         }
+    }
+
+    /// The response to a command has gone out, or never will, or none was asked.
+    fn por_gone(&mut self) {
+        self.applet.por_gone(&mut self.files);
+        self.rfm.por_gone();
     }
 
     fn envelope(&mut self, command: &Command<'_>) -> Result<Answer, Status> {
@@ -262,27 +293,25 @@ impl Card {
     fn download(&mut self, deliver: &Deliver) -> Answer {
         let Some(packet) = self.command_packet(deliver) else { return Answer::ok() };
         let (por, executed) = match self.secured.receive(&packet) {
-            Verdict::Execute(command) => (self.execute(&command), true),
-            Verdict::Refuse(por) => (Some(por), false),
-            Verdict::Drop => (None, false),
+            Verdict::Execute(command) => {
+                let data = self.execute(&command);
+                (self.responses(&command, &data), true)
+            }
+            Verdict::Refuse(por) => (vec![por], false),
+            Verdict::Drop => (Vec::new(), false),
         };
-        match por {
-            Some(Por { packet, by_submit: false }) => {
+        if executed && por.is_empty() {
+            self.por_gone();
+        }
+        for Por { packet, by_submit } in por {
+            if !by_submit {
                 let mut data = vec![0x02, 0x71, 0x00];
                 data.extend(packet);
-                self.keep(Answer::data(data), true)
+                return self.keep(Answer::data(data), true);
             }
-            Some(Por { packet, by_submit: true }) => {
-                self.submit_por(&packet, &deliver.originator);
-                Answer::ok()
-            }
-            None => {
-                if executed {
-                    self.applet.por_gone(&mut self.files);
-                }
-                Answer::ok()
-            }
+            self.submit_por(&packet, &deliver.originator);
         }
+        Answer::ok()
     }
 
     /// The command packet in a short message, once its last part has come.
@@ -308,13 +337,30 @@ impl Card {
         }
     }
 
-    fn execute(&mut self, command: &OpenedCommand) -> Option<Por> {
+    /// Gives the data of the response.
+    fn execute(&mut self, command: &OpenedCommand) -> Vec<u8> {
+        let header = &command.header;
+        if let Some(response) = self.rfm.execute(header.tar, &command.data, &mut self.files) {
+            return response;
+        }
         let mo_counter = self.secured.mo_counter().get();
-        let answer = Message::from_der(&command.data).ok().and_then(|message| {
-            self.applet.command(message, command.header.cntr.get(), mo_counter, &self.files)
-        });
-        let data = answer.and_then(|message| message.to_der().ok()).unwrap_or_default();
-        self.secured.por(&command.header, &data)
+        let answer = Message::from_der(&command.data)
+            .ok()
+            .and_then(|message| self.applet.command(message, header.cntr.get(), mo_counter, &self.files));
+        answer.and_then(|message| message.to_der().ok()).unwrap_or_default()
+    }
+
+    /// The response packets to a command that was executed, in the order in which they go out.
+    fn responses(&self, command: &OpenedCommand, data: &[u8]) -> Vec<Por> {
+        let header = &command.header;
+        let response = self.secured.por(header, Rsc::OK, data);
+        let interim = if header.spi2.por_by_submit() { self.interim } else { Interim::None };
+        let follows = || self.secured.por(header, Rsc::FOLLOWS_BY_SUBMIT, &[]);
+        match interim {
+            Interim::None => response.into_iter().collect(),
+            Interim::Before => follows().into_iter().chain(response).collect(),
+            Interim::After => response.into_iter().chain(follows()).collect(),
+        }
     }
 
     fn fulfil_wishes(&mut self) {
@@ -327,6 +373,9 @@ impl Card {
                 Wish::Refresh(qualifier) => self.session.toolkit.push(Proactive::Refresh(qualifier)),
                 Wish::Send(message, sent) => self.submit_own(&message, sent),
             }
+        }
+        if let Some(refresh) = self.rfm.poll_refresh() {
+            self.session.toolkit.push(refresh);
         }
     }
 }

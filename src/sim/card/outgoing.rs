@@ -49,7 +49,7 @@ impl Card {
             (MoDialect::RawImei, Message::BindingRequest(request)) => {
                 plain(request.imei.to_mobile_identity().to_vec(), to).into_iter().collect()
             }
-            (MoDialect::RawImei, _) => Vec::new(),
+            (MoDialect::RawImei | MoDialect::Silent, _) => Vec::new(),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::sim::card::Card;
 /// What the report says of a card.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CardReport {
-    /// The card.
-    pub eid: Eid,
+    /// The card; a plain UICC has none.
+    pub eid: Option<Eid>,
     /// EF.ICCID.
     pub iccid: Option<Iccid>,
     /// EF.IMSI; `None` where it is blank.
@@ -33,6 +33,10 @@ pub struct CardReport {
     pub last_tid: u32,
     /// How far that write came: `none`, `accepted`, `confirmed`, `rolled_back`, `refused`.
     pub last_state: &'static str,
+    /// The records of every file in hexadecimal, by its name, of a card with remote file management; of a transparent file
+    /// there is one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Card {
@@ -53,6 +57,7 @@ impl Card {
             mo_counter: self.secured.mo_counter().get(),
             last_tid: memory.last_tid,
             last_state: state_name(memory.last_state),
+            files: if self.rfm.is_there() { self.files.contents() } else { BTreeMap::new() },
         }
     }
 }

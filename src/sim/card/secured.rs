@@ -11,20 +11,24 @@ use crate::ota::{
     Cntr, CommandHeader, CounterMode, KeySet, OpenError, OpenedCommand, PorRequest, ResponseHeader, Rsc,
     SealError, Spi1, Spi2, Tar, command, response,
 };
+use crate::sim::card::spec::CounterScope;
 
 /// The write applet's address for commands to the card.
 pub const MT_TAR: Tar = Tar([0x41, 0x57, 0x31]);
 /// The address under which the card's own messages stand.
 pub const MO_TAR: Tar = Tar([0x41, 0x57, 0x32]);
 /// The least the applet takes: CC, ciphered, counter higher.
-const MIN_SPI1: Spi1 = Spi1::CC_CIPHERED_HIGHER;
+pub(super) const MIN_SPI1: Spi1 = Spi1::CC_CIPHERED_HIGHER;
 
 /// Keys, counters, and what has been seen. All of it survives power off.
 #[derive(Debug, Clone)]
 pub(super) struct Secured {
     keys: KeySet,
-    /// Counter of the last command that was taken.
-    mt: Cntr,
+    /// The applications that take commands, and the least security that each asks.
+    applications: BTreeMap<Tar, Spi1>,
+    scope: CounterScope,
+    /// Counter of the last command that was taken, for each scope.
+    mt: BTreeMap<Option<Tar>, Cntr>,
     /// Counter of the last message of the card's own.
     mo: Cntr,
     received: u64,
@@ -52,10 +56,13 @@ pub(super) struct Por {
 }
 
 impl Secured {
-    pub(super) const fn new(keys: KeySet) -> Self {
+    /// `applications` are the TARs that take commands, each with the least SPI1 that it takes.
+    pub(super) const fn new(keys: KeySet, applications: BTreeMap<Tar, Spi1>, scope: CounterScope) -> Self {
         Self {
             keys,
-            mt: Cntr::ZERO,
+            applications,
+            scope,
+            mt: BTreeMap::new(),
             mo: Cntr::ZERO,
             received: 0,
             seen: BTreeMap::new(),
@@ -73,10 +80,10 @@ impl Secured {
             let cntr = clear.cntr.unwrap_or_default();
             secured.refusal(ResponseHeader { tar: clear.tar, cntr, rsc }, in_clear)
         };
-        if clear.tar != MT_TAR {
+        let Some(minimum) = self.applications.get(&clear.tar) else {
             return refuse(self, Rsc::TAR_UNKNOWN);
-        }
-        if !clear.spi1.meets(MIN_SPI1) {
+        };
+        if !clear.spi1.meets(*minimum) {
             return refuse(self, Rsc::LEVEL_TOO_LOW);
         }
         let opened = match command::open(packet, &self.keys) {
@@ -91,19 +98,16 @@ impl Secured {
         };
         self.remember(opened.header.cntr, packet);
         let CommandHeader { spi1, spi2, tar, cntr, .. } = opened.header;
-        match self.judge_counter(spi1.counter_mode(), cntr) {
-            None => {
-                self.mt = cntr;
-                Verdict::Execute(opened)
-            }
-            Some(rsc) => self.refusal(ResponseHeader { tar, cntr, rsc }, spi2),
+        match self.take_counter(spi1.counter_mode(), tar, cntr) {
+            Ok(()) => Verdict::Execute(opened),
+            Err(rsc) => self.refusal(ResponseHeader { tar, cntr, rsc }, spi2),
         }
     }
 
-    /// The response to a command that was executed; `None` where none is asked, or it is asked in a form that this
-    /// card does not have.
-    pub(super) fn por(&self, command: &CommandHeader, data: &[u8]) -> Option<Por> {
-        let header = ResponseHeader { tar: command.tar, cntr: command.cntr, rsc: Rsc::OK };
+    /// The response to a command that was executed, or ([`Rsc::FOLLOWS_BY_SUBMIT`]) is being executed; `None` where none
+    /// is asked, or it is asked in a form that this card does not have.
+    pub(super) fn por(&self, command: &CommandHeader, rsc: Rsc, data: &[u8]) -> Option<Por> {
+        let header = ResponseHeader { tar: command.tar, cntr: command.cntr, rsc };
         (command.spi2.por() == PorRequest::Always).then(|| self.seal(&header, command.spi2, data)).flatten()
     }
 
@@ -130,15 +134,22 @@ impl Secured {
         &self.conflicts
     }
 
-    fn judge_counter(&self, mode: CounterMode, cntr: Cntr) -> Option<Rsc> {
-        if self.mt == Cntr::MAX {
-            return Some(Rsc::CNTR_BLOCKED);
+    /// Checks and keeps a counter as its mode asks (TS 102 225 §5.1.1), or says why not.
+    fn take_counter(&mut self, mode: CounterMode, tar: Tar, cntr: Cntr) -> Result<(), Rsc> {
+        let scope = (self.scope == CounterScope::Tar).then_some(tar);
+        let last = self.mt.entry(scope).or_default();
+        match mode {
+            CounterMode::Ignored => return Ok(()),
+            CounterMode::Unchecked => {}
+            CounterMode::Higher | CounterMode::OneHigher if *last == Cntr::MAX => {
+                return Err(Rsc::CNTR_BLOCKED);
+            }
+            CounterMode::Higher | CounterMode::OneHigher if cntr <= *last => return Err(Rsc::CNTR_LOW),
+            CounterMode::OneHigher if Some(cntr) != last.next() => return Err(Rsc::CNTR_HIGH),
+            CounterMode::Higher | CounterMode::OneHigher => {}
         }
-        if cntr <= self.mt {
-            return Some(Rsc::CNTR_LOW);
-        }
-        let exact = mode == CounterMode::OneHigher;
-        (exact && Some(cntr) != self.mt.next()).then_some(Rsc::CNTR_HIGH)
+        *last = cntr;
+        Ok(())
     }
 
     fn remember(&mut self, cntr: Cntr, packet: &[u8]) {
@@ -165,6 +176,10 @@ impl Secured {
 mod tests {
     use super::*;
     use crate::ota::{Algorithm, Key};
+
+    fn applet() -> Secured {
+        Secured::new(keys(1), BTreeMap::from([(MT_TAR, MIN_SPI1)]), CounterScope::Tar)
+    }
 
     fn keys(first: u8) -> KeySet {
         let key = |octet| Key::new(Algorithm::Aes, &[octet; 16]).unwrap();
@@ -194,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_new_authentic_command_is_executed_once() {
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         let first = good(5, b"do");
         let Verdict::Execute(opened) = card.receive(&first) else { panic!("authentic and new") };
         assert_eq!(opened.data, b"do");
@@ -207,7 +222,7 @@ mod tests {
 
     #[test]
     fn one_counter_with_two_contents_is_noticed() {
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         card.receive(&good(5, b"one"));
         card.receive(&good(5, b"two"));
         assert_eq!(card.conflicts().iter().map(|cntr| cntr.get()).collect::<Vec<_>>(), [5]);
@@ -215,7 +230,7 @@ mod tests {
 
     #[test]
     fn refusals_before_authentication_stay_in_clear() {
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         let por = Spi2::POR_CC_CIPHERED_BY_SUBMIT;
         let high = Spi1::CC_CIPHERED_HIGHER;
         assert_eq!(
@@ -245,7 +260,7 @@ mod tests {
 
     #[test]
     fn nobody_is_told_who_did_not_ask() {
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         let quiet = packet(&keys(3), Spi1::CC_CIPHERED_HIGHER, Spi2::NO_POR, MT_TAR, 1, b"x");
         assert_eq!(card.receive(&quiet), Verdict::Drop);
         assert_eq!(card.receive(&[0, 1]), Verdict::Drop);
@@ -255,7 +270,7 @@ mod tests {
     fn exactly_one_higher_and_the_end_of_the_counter() {
         let exact = Spi1(0x1E);
         let por = Spi2::POR_CC_CIPHERED_BY_SUBMIT;
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         assert_eq!(
             refused(card.receive(&packet(&keys(1), exact, por, MT_TAR, 2, b"x"))),
             (Rsc::CNTR_HIGH, true)
@@ -267,12 +282,35 @@ mod tests {
 
     #[test]
     fn own_messages_have_their_own_rising_counter() {
-        let mut card = Secured::new(keys(1));
+        let mut card = applet();
         card.receive(&good(1000, b"x"));
         for expected in 1..4 {
             let opened = command::open(&card.seal_own(b"own").unwrap(), &keys(1)).unwrap();
             assert_eq!((opened.header.cntr.get(), opened.header.tar), (expected, MO_TAR));
         }
         assert_eq!(card.mo_counter().get(), 3);
+    }
+
+    #[test]
+    fn each_application_counts_for_itself_unless_the_card_counts_for_all() {
+        let other = Tar([0xB0, 0x00, 0x10]);
+        let applications = BTreeMap::from([(MT_TAR, MIN_SPI1), (other, Spi1(0x06))]);
+        let por = Spi2::POR_CC_CIPHERED_BY_SUBMIT;
+        let to = |tar, spi1, cntr| packet(&keys(1), spi1, por, tar, cntr, b"x");
+        let (high, free) = (Spi1::CC_CIPHERED_HIGHER, Spi1(0x06));
+        let mut card = Secured::new(keys(1), applications.clone(), CounterScope::Tar);
+        assert!(matches!(card.receive(&to(MT_TAR, high, 9)), Verdict::Execute(_)));
+        assert!(matches!(card.receive(&to(other, high, 5)), Verdict::Execute(_)));
+        assert_eq!(refused(card.receive(&to(MT_TAR, high, 8))), (Rsc::CNTR_LOW, true));
+        // Ignored: nothing is checked or kept. Not checked: it lets the sender turn the counter back.
+        assert!(matches!(card.receive(&to(other, free, 3)), Verdict::Execute(_)));
+        assert_eq!(refused(card.receive(&to(other, high, 5))), (Rsc::CNTR_LOW, true));
+        assert!(matches!(card.receive(&to(other, Spi1(0x0E), 3)), Verdict::Execute(_)));
+        assert!(matches!(card.receive(&to(other, high, 4)), Verdict::Execute(_)));
+        assert_eq!(refused(card.receive(&to(MT_TAR, free, 20))), (Rsc::LEVEL_TOO_LOW, false));
+
+        let mut card = Secured::new(keys(1), applications, CounterScope::Card);
+        assert!(matches!(card.receive(&to(MT_TAR, high, 9)), Verdict::Execute(_)));
+        assert_eq!(refused(card.receive(&to(other, high, 5))), (Rsc::CNTR_LOW, true));
     }
 }

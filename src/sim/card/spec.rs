@@ -1,14 +1,14 @@
 //! What a card is made of.
 
 use crate::identity::{Eid, Iccid, Imei, Imsi, Msisdn};
-use crate::ota::KeySet;
+use crate::ota::{KeySet, Spi1, Tar};
 use crate::sim::card::AppletTiming;
 
 /// What personalises a card, and the device that it is put into.
 #[derive(Debug, Clone)]
 pub struct CardSpec {
-    /// The card's own identity, read-only.
-    pub eid: Eid,
+    /// The card's own identity, read-only; an applet has one, a plain UICC need not.
+    pub eid: Option<Eid>,
     /// EF.ICCID as it leaves the factory.
     pub iccid: Iccid,
     /// The terminal's identity.
@@ -23,6 +23,11 @@ pub struct CardSpec {
     pub mo_dialect: MoDialect,
     /// The applet's waits and limits.
     pub timing: AppletTiming,
+    /// Which commands share one replay counter.
+    pub scope: CounterScope,
+    /// Remote file management in place of the write applet: the card is written as files, and what is left of the applet
+    /// at most tells which device it is in.
+    pub rfm: Option<Rfm>,
 }
 
 impl CardSpec {
@@ -32,9 +37,84 @@ impl CardSpec {
     /// A card without a preset that secures its messages, with the usual short code and timing.
     #[must_use]
     pub fn new(eid: Eid, iccid: Iccid, imei: Imei, keys: KeySet) -> Self {
-        let (short_code, timing) = (Self::SHORT_CODE.to_owned(), AppletTiming::default());
-        Self { eid, iccid, imei, preset: None, keys, short_code, mo_dialect: MoDialect::Secured, timing }
+        Self {
+            eid: Some(eid),
+            iccid,
+            imei,
+            preset: None,
+            keys,
+            short_code: Self::SHORT_CODE.to_owned(),
+            mo_dialect: MoDialect::Secured,
+            timing: AppletTiming::default(),
+            scope: CounterScope::default(),
+            rfm: None,
+        }
     }
+}
+
+/// Which commands share one replay counter on a card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CounterScope {
+    /// Those to one application, whatever the key set.
+    #[default]
+    Tar,
+    /// All of them.
+    Card,
+}
+
+/// Remote file management as a card does it (TS 102 226 §5, §8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rfm {
+    /// The applications that take scripts.
+    pub applications: Vec<RfmApplication>,
+    /// How the terminal learns of another EF.IMSI.
+    pub refresh: RefreshHabit,
+    /// Whether a response by SMS-SUBMIT is announced.
+    pub interim: Interim,
+}
+
+/// One remote file management application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RfmApplication {
+    /// Its address.
+    pub tar: Tar,
+    /// Where its sessions start.
+    pub start: SessionStart,
+    /// The least security of a command that it takes.
+    pub min_spi1: Spi1,
+}
+
+/// The directory that is selected when a script begins (TS 102 226 §8.2.1, §8.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStart {
+    /// MF: the shared file system of the UICC.
+    Mf,
+    /// The USIM application's own directory.
+    Usim,
+}
+
+/// What a card does after a script has changed EF.IMSI and its response has gone out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RefreshHabit {
+    /// Nothing: the terminal learns of it when it is switched on again.
+    #[default]
+    None,
+    /// REFRESH, UICC reset (TS 102 223 §8.6, qualifier 04).
+    UiccReset,
+    /// REFRESH, file change notification (01) that names EF.IMSI.
+    FileChange,
+}
+
+/// Whether a card says 0B (the response follows by SMS-SUBMIT) besides the response itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Interim {
+    /// It does not.
+    #[default]
+    None,
+    /// Before the response.
+    Before,
+    /// After it.
+    After,
 }
 
 /// A bootstrap subscription.
@@ -54,6 +134,8 @@ pub enum MoDialect {
     Secured,
     /// The message in DER as it is, in a plain 8-bit short message (TP-PID 00, TP-DCS 04, no UDH).
     PlainDer,
+    /// Nothing: the card sends no message of its own accord.
+    Silent,
     /// Bindings only: the IMEI as mobile identity, 8 octets (TS 24.008 §10.5.1.4), in a plain 8-bit short message. Results
     /// are there for whoever polls. A poll tells the applet that it has been heard, as nothing else can.
     RawImei,
@@ -62,6 +144,6 @@ pub enum MoDialect {
 impl MoDialect {
     /// Whether results of writes go out.
     pub(super) const fn has_results(self) -> bool {
-        !matches!(self, Self::RawImei)
+        !matches!(self, Self::RawImei | Self::Silent)
     }
 }

@@ -10,6 +10,10 @@ use crate::ota::comprehension_tlv::device::{NETWORK, TERMINAL, UICC};
 use crate::ota::comprehension_tlv::{event, find, put, put_ber, read_all, tag, template};
 use crate::sim::card::applet::Sent;
 
+/// Qualifier of REFRESH: file change notification (TS 102 223 §8.6).
+const FILE_CHANGE: u8 = 0x01;
+/// A list of one file, EF.IMSI of the USIM application, by its path from MF on (TS 102 223 §8.18).
+const FILE_LIST_IMSI: [u8; 7] = [1, 0x3F, 0x00, 0x7F, 0xF0, 0x6F, 0x07];
 /// Results up to this one mean that the command was performed (TS 102 223 §8.12).
 const PERFORMED_MAX: u8 = 0x0F;
 
@@ -24,6 +28,8 @@ pub(super) enum Proactive {
     SendShortMessage(Vec<u8>, Purpose),
     /// REFRESH with its qualifier.
     Refresh(u8),
+    /// REFRESH, file change notification for EF.IMSI.
+    ImsiChanged,
 }
 
 /// What a short message of the card is.
@@ -98,6 +104,7 @@ fn encode(number: u8, command: &Proactive) -> Vec<u8> {
         Proactive::ProvideImei => (PROVIDE_LOCAL_INFORMATION, LOCAL_INFORMATION_IMEI, TERMINAL),
         Proactive::SendShortMessage(..) => (SEND_SHORT_MESSAGE, 0, NETWORK),
         Proactive::Refresh(qualifier) => (REFRESH, *qualifier, TERMINAL),
+        Proactive::ImsiChanged => (REFRESH, FILE_CHANGE, TERMINAL),
     };
     let mut objects = Vec::new();
     put(&mut objects, tag::COMMAND_DETAILS, true, &[number, kind, qualifier]);
@@ -109,6 +116,7 @@ fn encode(number: u8, command: &Proactive) -> Vec<u8> {
             put(&mut objects, tag::ALPHA_IDENTIFIER, true, &[]);
             put(&mut objects, tag::SMS_TPDU, true, tpdu);
         }
+        Proactive::ImsiChanged => put(&mut objects, tag::FILE_LIST, true, &FILE_LIST_IMSI),
         Proactive::ProvideImei | Proactive::Refresh(_) => {}
     }
     let mut octets = Vec::new();

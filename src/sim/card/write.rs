@@ -1,7 +1,8 @@
 //! One write as the card keeps it: accepted, carried out, refreshed, confirmed or rolled back.
 
 use crate::applet::{LastState, WriteCard, WriteStatus, detail};
-use crate::sim::card::files::{Files, SubscriptionFiles};
+use crate::sim::card::contents::SubscriptionFiles;
+use crate::sim::card::files::Files;
 use crate::sim::fault_plan::WritePoint;
 
 /// How far a write has come. How it ended is its state.

@@ -32,7 +32,7 @@ mod subscription;
 mod write;
 
 pub use api_key::{ApiKey, decode_api_key, encode_api_key};
-pub use card::{CARD_OCTETS_MAX, COUNTERS_MAX, LEGS_MAX, OWED_MAX, decode_card, encode_card};
+pub use card::{CARD_OCTETS_MAX, LEGS_MAX, OWED_MAX, decode_card, encode_card};
 pub use claim::{
     Claim, Holder, IdempotencyKey, decode_claim, decode_idempotency, encode_claim, encode_idempotency,
 };
@@ -46,7 +46,7 @@ pub use sealed_parts::{
     SEALED_PART_OCTETS_MAX, SEALED_PARTS_MAX, SealedParts, decode_sealed_parts, encode_sealed_parts,
 };
 pub use stray::{StrayRecord, decode_stray, encode_stray};
-pub use write::{Write, decode_write, encode_write};
+pub use write::{Write, WritePlan, decode_write, encode_write};
 
 /// Octets that are not the record they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -61,6 +61,33 @@ pub struct Write {
     pub imei_verified: Option<bool>,
     /// The profile that the card must have, where the order names one.
     pub profile: Option<String>,
+    /// By remote file management, once the card is known: what it takes, and how far it has come.
+    pub plan: Option<WritePlan>,
+}
+
+/// What a write by remote file management takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WritePlan {
+    /// Scripts, each a packet of its own.
+    pub scripts: u32,
+    /// Short messages to the card, where none goes out twice.
+    pub parts: u32,
+    /// Short messages to the card and from it.
+    pub messages: u32,
+    /// Scripts that the card has executed.
+    pub step: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct PlanBody {
+    #[prost(uint32, tag = "1")]
+    scripts: u32,
+    #[prost(uint32, tag = "2")]
+    parts: u32,
+    #[prost(uint32, tag = "3")]
+    messages: u32,
+    #[prost(uint32, tag = "4")]
+    step: u32,
 }
 
 impl Write {
@@ -134,6 +161,8 @@ struct WriteBody {
     profile: Option<String>,
     #[prost(uint32, optional, tag = "24")]
     decided: Option<u32>,
+    #[prost(message, optional, tag = "25")]
+    plan: Option<PlanBody>,
 }
 
 /// The body of a stored value that holds this record.
@@ -164,6 +193,12 @@ pub fn encode_write(write: &Write) -> Vec<u8> {
         imei_verified: write.imei_verified,
         profile: write.profile.clone(),
         decided: write.decided.map(Numbered::number),
+        plan: write.plan.map(|WritePlan { scripts, parts, messages, step }| PlanBody {
+            scripts,
+            parts,
+            messages,
+            step,
+        }),
     }
     .encode_to_vec()
 }
@@ -199,5 +234,11 @@ pub fn decode_write(octets: &[u8]) -> Result<Write, RecordError> {
         imei_verified: body.imei_verified,
         profile: body.profile,
         decided: body.decided.map(|bearer| read.numbered("decided", bearer)).transpose()?,
+        plan: body.plan.map(|PlanBody { scripts, parts, messages, step }| WritePlan {
+            scripts,
+            parts,
+            messages,
+            step,
+        }),
     })
 }

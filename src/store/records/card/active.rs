@@ -1,6 +1,7 @@
 //! The write that a card is busy with, and those it may still prove.
 
-use crate::card::{Active, Bearer, Order, Unsettled, WriteId};
+use crate::card::{Active, Bearer, Order, StepFailure, Unsettled, WriteId};
+use crate::ota::apdu::StatusWord;
 
 use super::{bearer, target};
 use crate::store::records::RecordError;
@@ -38,6 +39,10 @@ pub(super) struct ActiveBody {
     relay: bool,
     #[prost(bool, tag = "14")]
     refused_in_clear: bool,
+    #[prost(uint32, tag = "15")]
+    step: u32,
+    #[prost(message, optional, tag = "16")]
+    failure: Option<FailureBody>,
 }
 
 impl ActiveBody {
@@ -57,6 +62,8 @@ impl ActiveBody {
             cancel,
             hold,
             refused_in_clear,
+            step,
+            failure,
         } = active;
         Self {
             order: Some(OrderBody::of(order)),
@@ -73,6 +80,8 @@ impl ActiveBody {
             hold: hold.map(Numbered::number),
             relay: *bearer == Bearer::Relay,
             refused_in_clear: *refused_in_clear,
+            step: u32::from(*step),
+            failure: failure.map(FailureBody::of),
         }
     }
 
@@ -92,6 +101,34 @@ impl ActiveBody {
             cancel: self.cancel,
             hold: self.hold.map(|hold| read.numbered("active.hold", hold)).transpose()?,
             refused_in_clear: self.refused_in_clear,
+            step: read.octet("active.step", self.step)?,
+            failure: self.failure.map(|failure| failure.read(read)).transpose()?,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FailureBody {
+    #[prost(uint32, tag = "1")]
+    command: u32,
+    /// SW1 SW2.
+    #[prost(uint32, optional, tag = "2")]
+    status: Option<u32>,
+}
+
+impl FailureBody {
+    fn of(StepFailure { command, status }: StepFailure) -> Self {
+        Self { command: u32::from(command), status: status.map(|status| u32::from(status.0)) }
+    }
+
+    fn read(self, read: Reader) -> Result<StepFailure, RecordError> {
+        let status = |status| {
+            u16::try_from(status)
+                .map_err(|_| read.error("active.failure.status", "a status word of 2 octets"))
+        };
+        Ok(StepFailure {
+            command: read.octet("active.failure.command", self.command)?,
+            status: self.status.map(status).transpose()?.map(StatusWord),
         })
     }
 }
@@ -145,12 +182,19 @@ pub(super) struct UnsettledBody {
     tid: u32,
     #[prost(message, optional, tag = "3")]
     target: Option<SubscriptionBody>,
+    #[prost(uint32, tag = "4")]
+    step: u32,
 }
 
 impl UnsettledBody {
     pub(super) fn of(unsettled: &Unsettled) -> Self {
-        let Unsettled { write, tid, target } = unsettled;
-        Self { write: write.octets().to_vec(), tid: *tid, target: Some(SubscriptionBody::of(target)) }
+        let Unsettled { write, tid, target, step } = unsettled;
+        Self {
+            write: write.octets().to_vec(),
+            tid: *tid,
+            target: Some(SubscriptionBody::of(target)),
+            step: u32::from(*step),
+        }
     }
 
     pub(super) fn read(self, read: Reader) -> Result<Unsettled, RecordError> {
@@ -158,6 +202,7 @@ impl UnsettledBody {
             write: read.write("unsettled.write", &self.write)?,
             tid: self.tid,
             target: target(read, "unsettled.target", self.target)?,
+            step: read.octet("unsettled.step", self.step)?,
         })
     }
 }

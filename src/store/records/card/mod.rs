@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use prost::Message as _;
 
 use crate::card::{
-    Bearer, Card, Counter, Hints, MoWindow, Owed, QUEUE_MAX, Subscription, Told, UNPROVEN_KINDS,
-    UNSETTLED_MAX, Unsettled, WINDOW,
+    Bearer, COUNTERS_MAX, Card, Counter, Hints, MoWindow, Owed, QUEUE_MAX, Subscription, Told,
+    UNPROVEN_KINDS, UNSETTLED_MAX, Unsettled, WINDOW,
 };
 
 use super::RecordError;
@@ -21,11 +21,8 @@ use binding::{BindingBody, ClaimedBody, HeldBody};
 use packet::{NoticeBody, OutstandingBody, OwedBody};
 
 /// Most octets of a card's body, so that the stored value stays below 4 KiB. Kept where every text of the card (owner,
-/// profile, counter scopes, message ids) has at most 65 octets.
+/// profile, message ids) has at most 65 octets, and a counter scope at most 16: `tar:` and 6 digits are the longest.
 pub const CARD_OCTETS_MAX: usize = 4 * 1024 - 10;
-
-/// Most counter scopes of a card.
-pub const COUNTERS_MAX: usize = 16;
 
 /// Most destinations of one packet.
 pub const LEGS_MAX: usize = 2;

@@ -1,7 +1,8 @@
 //! Packets on their way to a card, and the answers it is owed.
 
 use crate::applet::{BindingAck, BindingResult, WriteStatus};
-use crate::card::{Answer, Bearer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
+use crate::card::{Answer, Bearer, Leg, LegState, Notice, Outstanding, Owed, Purpose, ReadFile, Reads};
+use crate::ota::Tar;
 
 use super::{LEGS_MAX, bearer};
 use crate::store::records::RecordError;
@@ -11,6 +12,11 @@ numbered! {
     Purpose {
         1 => (Purpose::Write),
         2 => (Purpose::Poll),
+    }
+    ReadFile {
+        1 => (ReadFile::Imsi),
+        2 => (ReadFile::Iccid),
+        3 => (ReadFile::Nothing),
     }
     BindingResult {
         1 => (BindingResult::Saved),
@@ -42,11 +48,13 @@ pub(super) struct OutstandingBody {
     /// By short message where it is not on site.
     #[prost(bool, tag = "7")]
     relay: bool,
+    #[prost(message, optional, tag = "8")]
+    reads: Option<ReadsBody>,
 }
 
 impl OutstandingBody {
     pub(super) fn of(packet: &Outstanding) -> Self {
-        let Outstanding { purpose, bearer, cntr, legs, repeated, low_at, acknowledges } = packet;
+        let Outstanding { purpose, bearer, cntr, legs, repeated, low_at, acknowledges, reads } = packet;
         Self {
             purpose: purpose.number(),
             cntr: cntr.get(),
@@ -55,6 +63,7 @@ impl OutstandingBody {
             low_at: *low_at,
             acknowledges: acknowledges.map(AckBody::of),
             relay: *bearer == Bearer::Relay,
+            reads: reads.map(ReadsBody::of),
         }
     }
 
@@ -72,6 +81,28 @@ impl OutstandingBody {
                 .acknowledges
                 .map(|ack| ack.read(read, "outstanding.acknowledges"))
                 .transpose()?,
+            reads: self.reads.map(|reads| reads.read(read)).transpose()?,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ReadsBody {
+    #[prost(bytes = "vec", tag = "1")]
+    tar: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    file: u32,
+}
+
+impl ReadsBody {
+    fn of(Reads { tar, file }: Reads) -> Self {
+        Self { tar: tar.0.to_vec(), file: file.number() }
+    }
+
+    fn read(self, read: Reader) -> Result<Reads, RecordError> {
+        Ok(Reads {
+            tar: Tar(read.array("outstanding.reads.tar", &self.tar, "a TAR of 3 octets")?),
+            file: read.numbered("outstanding.reads.file", self.file)?,
         })
     }
 }
@@ -284,6 +315,8 @@ mod tests {
     #[test]
     fn stored_numbers_stand() {
         assert_eq!([1, 2].map(Purpose::of_number), [Purpose::Write, Purpose::Poll].map(Some));
+        let files = [ReadFile::Imsi, ReadFile::Iccid, ReadFile::Nothing];
+        assert_eq!([1, 2, 3].map(ReadFile::of_number), files.map(Some));
         let results = [BindingResult::Saved, BindingResult::Held, BindingResult::Rejected];
         assert_eq!([1, 2, 3].map(BindingResult::of_number), results.map(Some));
         let statuses =
