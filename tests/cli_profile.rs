@@ -4,6 +4,7 @@ mod cli_place;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use cli_place::{Place, ROOT, Ran};
 use serde_json::json;
@@ -203,4 +204,14 @@ fn a_rate_is_a_number_above_0() {
     let ran = Place::new().run(&["profile", "check", &shipped("usim-rfm.toml"), "--rate", "0"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("expected a number above 0"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = Place::new();
+    let mut command = place.command(&["profile", "check", &shipped("usim-rfm.toml")]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), [].as_slice()));
 }

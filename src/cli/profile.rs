@@ -1,5 +1,6 @@
 //! `airwrite profile`: what a profile makes of a write, and what is risky in it.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,12 +89,10 @@ fn check(arguments: &CheckArguments) -> Outcome {
     if arguments.json {
         print_json(&reports)?;
     } else {
-        for (place, report) in reports.iter().enumerate() {
-            if place > 0 {
-                println!();
-            }
-            show(report, arguments.rate);
-        }
+        let mut out = io::stdout().lock();
+        let shown = reports.iter().try_for_each(|report| show(&mut out, report, arguments.rate));
+        // Whoever reads it may have seen enough.
+        shown.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
     }
     let wrong = reports.iter().any(Report::is_wrong);
     Ok(if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -180,29 +179,33 @@ impl Packet {
     }
 }
 
-/// Prints a report for people.
-fn show(report: &Report, rate: f64) {
-    println!("{}", report.file);
+/// Writes a report for people, and an empty line.
+fn show(out: &mut impl Write, report: &Report, rate: f64) -> io::Result<()> {
+    writeln!(out, "{}", report.file)?;
     if let Some(error) = &report.error {
-        println!("  error    {}", error.trim_end().replace('\n', "\n           "));
+        writeln!(out, "  error    {}", error.trim_end().replace('\n', "\n           "))?;
     }
-    let Some(checked) = &report.checked else { return };
-    println!("  profile {}, method {}", checked.profile, checked.method);
-    println!("  packet  TAR     commands  octets  parts  answers");
+    let Some(checked) = &report.checked else { return writeln!(out) };
+    writeln!(out, "  profile {}, method {}", checked.profile, checked.method)?;
+    writeln!(out, "  packet  TAR     commands  octets  parts  answers")?;
     for (place, packet) in checked.packets.iter().enumerate() {
         let Packet { tar, commands, octets, parts, responses, .. } = packet;
-        println!("  {:<6}  {tar}  {commands:>8}  {octets:>6}  {parts:>5}  {responses:>7}", place + 1);
+        writeln!(out, "  {:<6}  {tar}  {commands:>8}  {octets:>6}  {parts:>5}  {responses:>7}", place + 1)?;
         for line in wrapped(&packet.files.join(", ")) {
-            println!("          {line}");
+            writeln!(out, "          {line}")?;
         }
     }
     for file in &checked.left_out {
-        println!("  left out: {file}, because the order names no such value; the card keeps what it has");
+        writeln!(
+            out,
+            "  left out: {file}, because the order names no such value; the card keeps what it has"
+        )?;
     }
     let Cost { parts, responses, octets, seconds, .. } = checked.cost;
-    println!(
+    writeln!(
+        out,
         "  a write: {octets} octets, {parts} SMS to the card and {responses} from it; {seconds:.1} s to send at {rate} SMS/s"
-    );
+    )?;
     for Finding { severity, key, text } in &checked.findings {
         let severity = match severity {
             Severity::Error => "error",
@@ -210,9 +213,10 @@ fn show(report: &Report, rate: f64) {
             Severity::Note => "note",
         };
         for (place, line) in wrapped(&format!("{key}: {text}")).iter().enumerate() {
-            println!("  {:<8} {line}", if place == 0 { severity } else { "" });
+            writeln!(out, "  {:<8} {line}", if place == 0 { severity } else { "" })?;
         }
     }
+    writeln!(out)
 }
 
 /// Text in lines that a terminal shows whole.

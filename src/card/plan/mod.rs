@@ -126,7 +126,9 @@ impl Plan {
             });
             if !next.fits() {
                 let parts = profile.mt.max_parts;
-                return Err(refuse(format!("octets that fit {parts} short messages (mt.max_parts)")));
+                return Err(refuse(format!(
+                    "no more octets than the parts of a packet hold (mt.max_parts = {parts})"
+                )));
             }
             open = Some(next);
         }

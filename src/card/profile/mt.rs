@@ -97,30 +97,38 @@ impl Mt {
     }
 
     pub(super) fn check(&self) -> Result<(), Wrong> {
-        let mode = match self.mode.as_str() {
-            "10" => None,
-            "11" => Some("\"10\" (must be higher): \"11\" (exactly one higher) is not served"),
-            "00" | "01" => Some(
+        self.check_mode()?;
+        if ![PorRequest::None, PorRequest::Always].contains(&self.spi2_sms.por()) {
+            return Err(wrong("mt.spi2_sms", "a response always (as \"39\") or never (\"00\")"));
+        }
+        if !(1..=15).contains(&self.kvn) {
+            return Err(wrong("mt.kvn", "1 to 15"));
+        }
+        if self.ref_bits != 8 && self.ref_bits != 16 {
+            return Err(wrong("mt.ref_bits", "8 or 16"));
+        }
+        if self.max_parts == 0 {
+            return Err(wrong("mt.max_parts", "1 to 255"));
+        }
+        if self.algorithms.is_empty() || self.algorithms.iter().any(|name| !ALGORITHMS.contains(&&**name)) {
+            return Err(wrong("mt.algorithms", format!("one or more of {}", ALGORITHMS.join(", "))));
+        }
+        Ok(())
+    }
+
+    fn check_mode(&self) -> Result<(), Wrong> {
+        let expected = match self.mode.as_str() {
+            "10" if self.spi1.counter_mode() == CounterMode::Higher => return Ok(()),
+            "10" => {
+                return Err(wrong("mt.spi1", "an octet whose bits 5 and 4 are those of mt.mode, as \"16\""));
+            }
+            "11" => "\"10\" (must be higher): \"11\" (exactly one higher) is not served",
+            "00" | "01" => {
                 "\"10\" (must be higher): a card that does not check the counter may execute an old packet at any time, and no \
-                 answer ever proves how a write ended",
-            ),
-            _ => Some("\"10\" (must be higher)"),
+                 answer ever proves how a write ended"
+            }
+            _ => "\"10\" (must be higher)",
         };
-        let wrong_algorithm = self.algorithms.iter().find(|name| !ALGORITHMS.contains(&name.as_str()));
-        let por = [PorRequest::None, PorRequest::Always].contains(&self.spi2_sms.por());
-        let found = [
-            mode.map(|expected| ("mt.mode", expected.to_owned())),
-            (self.spi1.counter_mode() != CounterMode::Higher).then(|| {
-                ("mt.spi1", "an octet whose bits 5 and 4 are those of mt.mode, as \"16\"".to_owned())
-            }),
-            (!por).then(|| ("mt.spi2_sms", "a response always (as \"39\") or never (\"00\")".to_owned())),
-            (!(1..=15).contains(&self.kvn)).then(|| ("mt.kvn", "1 to 15".to_owned())),
-            (self.ref_bits != 8 && self.ref_bits != 16).then(|| ("mt.ref_bits", "8 or 16".to_owned())),
-            (self.max_parts == 0).then(|| ("mt.max_parts", "1 to 255".to_owned())),
-            self.algorithms.is_empty().then(|| ("mt.algorithms", format!("at least one of {ALGORITHMS:?}"))),
-            wrong_algorithm
-                .map(|name| ("mt.algorithms", format!("names among {ALGORITHMS:?}, found {name:?}"))),
-        ];
-        found.into_iter().flatten().next().map_or(Ok(()), |(key, expected)| Err(wrong(key, expected)))
+        Err(wrong("mt.mode", expected))
     }
 }
