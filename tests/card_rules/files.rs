@@ -546,6 +546,14 @@ fn a_claim_is_not_taken_from_another_card_nor_against_the_profile() {
     assert_eq!(other.facts(), ["binding.suspect"]);
     assert!(other.card.binding.is_none() && other.card.claimed.is_none());
 
+    let mut other = rig();
+    claim(&mut other);
+    other.hand_over(OLD);
+    let refused = ResponseData::Script(ScriptOctets(vec![2, 0x6A, 0x82]));
+    other.answer_to(other.outstanding(), Rsc::OK, refused, Some(number(OLD)));
+    assert_eq!(other.facts(), ["binding.suspect"]);
+    assert!(other.card.claimed.is_none());
+
     for refuse in
         [|rig: &mut Rig| rig.profile.trust.allow_claimed_imei = false, |rig: &mut Rig| rig.card.iccid = None]
     {

@@ -83,9 +83,9 @@ impl Work<'_> {
         self.report(report, device);
     }
 
-    /// The card that answers has this ICCID in its files. That proves the card; the device stays a claim, which is taken
-    /// where the profile says so.
-    pub(super) fn settle_claim_by_iccid(&mut self, read: &[u8], device: Option<DeviceView>) {
+    /// The card that answers has this ICCID in its files, or none that can be read. The right one proves the card; the
+    /// device stays a claim, which is taken where the profile says so.
+    pub(super) fn settle_claim_by_iccid(&mut self, read: Option<Iccid>, device: Option<DeviceView>) {
         let Some(device) = device else { return };
         let Some(claimed) = self.card.claimed.take() else { return };
         // A poll of its write gave way to this one.
@@ -93,18 +93,16 @@ impl Work<'_> {
             self.poll_from(self.now);
         }
         let imei = claimed.imei;
-        match Iccid::from_octets(read) {
-            Ok(iccid) if Some(iccid) == self.card.iccid => {
+        match read {
+            Some(iccid) if Some(iccid) == self.card.iccid => {
                 self.fact("card.hint", format!("EF.ICCID proves the card; imei {imei} stays claimed"));
                 let mo_cntr = self.card.mo.highest;
                 self.report(Report { imei, mo_cntr, tid: None, from: claimed.from }, device);
             }
-            Ok(iccid) => {
+            Some(iccid) => {
                 self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds {iccid}"));
             }
-            Err(_) => {
-                self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID holds no ICCID"))
-            }
+            None => self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID cannot be read")),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::card::{
     Active, DeviceView, End, Method, Profile, ReadFile, Reads, Scope, ScriptOctets, StepFailure,
     Subscription, Unsettled, WriteState,
 };
-use crate::identity::{Imsi, Msisdn};
+use crate::identity::{Iccid, Imsi, Msisdn};
 use crate::ota::Tar;
 use crate::ota::apdu::StatusWord;
 
@@ -98,17 +98,15 @@ impl Work<'_> {
     /// File and status word where the active write stopped.
     fn why_stopped(&mut self) -> String {
         let failure = self.card.active.as_ref().and_then(|active| active.failure);
-        let Some((StepFailure { command, status }, Ok(Some(script)))) = failure.zip(Some(self.next_script()))
-        else {
-            return String::new();
+        let Some(StepFailure { command, status: Some(status) }) = failure else {
+            return "its response cannot be read".to_owned();
         };
-        match (script.commands.get(usize::from(command)), status) {
-            (Some(command), Some(StatusWord::OK)) => {
-                format!("{} does not hold what was written", command.file)
-            }
-            (Some(command), Some(status)) => format!("{}: {status}", command.file),
-            (None, Some(status)) => status.to_string(),
-            (_, None) => "its response cannot be read".to_owned(),
+        let script = self.next_script().ok().flatten();
+        let file = script.and_then(|script| Some(script.commands.get(usize::from(command))?.file.clone()));
+        match (file, status) {
+            (Some(file), StatusWord::OK) => format!("{file} does not hold what was written"),
+            (Some(file), status) => format!("{file}: {status}"),
+            (None, status) => status.to_string(),
         }
     }
 
@@ -155,13 +153,17 @@ impl Work<'_> {
                 }
                 _ => self.files_fenced(reads.tar, None, from),
             },
-            ReadFile::Iccid => match plan::read_iccid(profile).outcome(&response.0) {
-                Outcome::Complete { read: Some(octets) } => {
-                    self.settle_claim_by_iccid(&octets, device);
-                    true
-                }
-                _ => false,
-            },
+            ReadFile::Iccid => {
+                let read = match plan::read_iccid(profile).outcome(&response.0) {
+                    Outcome::Complete { read } => read,
+                    Outcome::Failed { .. } | Outcome::Unreadable(_) => None,
+                };
+                self.settle_claim_by_iccid(
+                    read.as_deref().and_then(|octets| Iccid::from_octets(octets).ok()),
+                    device,
+                );
+                true
+            }
         }
     }
 

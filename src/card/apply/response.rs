@@ -224,8 +224,10 @@ impl Work<'_> {
         // At once the first time; a card that goes on refusing what it is sent is written by the plan of attempts.
         let wait_s = active.polls.checked_sub(1).map_or(0, |again| self.terms.timers.validity(again));
         active.polls = active.polls.saturating_add(1);
-        active.cntr = None;
         self.resume(wait_s);
+        if let Some(active) = &mut self.card.active {
+            active.cntr = None;
+        }
     }
 
     /// The card has answered a script in full: the one at `step` is next.

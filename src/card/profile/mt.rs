@@ -63,8 +63,8 @@ pub enum Scope {
 pub enum Start {
     /// One above the imported floor.
     Import,
-    /// Not below the unix time in hundredths of a second at which a packet is sealed: for cards taken over from a
-    /// platform whose counters nobody knows.
+    /// At the unix time in hundredths of a second at which its first packet is sealed, where no floor was imported: for
+    /// cards taken over from a platform whose counters nobody knows.
     Time,
 }
 
