@@ -13,7 +13,7 @@ use super::agreement::Agreement;
 use super::platform::{Order, Platform};
 use super::production::{self, eid_of, on_site};
 use super::stage::{Stage, Terms};
-use super::{Arguments, Progress, rfm};
+use super::{Arguments, Method, Progress, rfm};
 use crate::api::Timestamp;
 use crate::card::Timers;
 use crate::cli::Outcome;
@@ -49,8 +49,9 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// Between two looks at the writes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The waits of a write where days have become seconds.
-fn timers() -> Timers {
+/// The waits of a write where days have become seconds. By files it takes seven messages where an applet takes two, and the
+/// link is slow with an SMSC that throttles it.
+fn timers(method: Method) -> Timers {
     Timers {
         validity_s: vec![4, 6, 8, 10],
         after_delivered_s: 2,
@@ -61,11 +62,14 @@ fn timers() -> Timers {
         wake_s: 2,
         repeat_answer_s: 1,
         give_up_s: 65,
-        deadline_s: 45,
+        deadline_s: match method {
+            Method::Applet => 45,
+            Method::Rfm => 75,
+        },
     }
 }
 
-fn terms(seed: u64) -> Result<Terms> {
+fn terms(seed: u64, method: Method) -> Result<Terms> {
     let latencies = Latencies {
         attach_ms: 300,
         attach_again_ms: 2_000,
@@ -92,7 +96,7 @@ fn terms(seed: u64) -> Result<Terms> {
         refresh_retry_status: 1,
         send_retry_status: 1,
     };
-    Ok(Terms { seed, operator, applet, timers: timers(), capture: None })
+    Ok(Terms { seed, operator, applet, timers: timers(method), capture: None })
 }
 
 /// What the business platform does with an order.
@@ -128,10 +132,10 @@ pub(super) async fn run(arguments: &Arguments) -> Outcome {
     let mut sample = sample_of(kinds, arguments.seed)?;
     rfm::vary(&mut sample);
     let platform = Platform::start(BTreeMap::new()).await?;
-    let terms = Terms { capture: arguments.capture.clone(), ..terms(arguments.seed)? };
+    let terms = Terms { capture: arguments.capture.clone(), ..terms(arguments.seed, arguments.method)? };
     let stage = Stage::start(&sample, terms, &platform).await?;
     if !arguments.json {
-        announce(&stage, kinds.total());
+        announce(&stage, kinds.total(), timers(arguments.method));
         rfm::announce(&stage, &sample)?;
     }
     let progress = Progress::new(kinds.total(), ["ended", "effective"], arguments.json);
@@ -167,7 +171,7 @@ pub(super) async fn run(arguments: &Arguments) -> Outcome {
     Ok(if agreement.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn announce(stage: &Stage, cards: u32) {
+fn announce(stage: &Stage, cards: u32, timers: Timers) {
     let Timers {
         validity_s,
         after_delivered_s,
@@ -179,7 +183,7 @@ fn announce(stage: &Stage, cards: u32) {
         repeat_answer_s,
         give_up_s,
         deadline_s,
-    } = timers();
+    } = timers;
     eprintln!("SMSC on {}, HTTP API on {}, {cards} cards imported", stage.smsc, stage.address);
     eprintln!(
         "Faults of config/sample/faults.toml for {} s. Timers, shortened to seconds:",
@@ -321,8 +325,9 @@ mod tests {
             assert!(fates.contains(&fate), "{fate:?}");
         }
         assert_eq!(Fate::of(5, true), Fate::WrongDevice);
-        let timers = timers();
-        let longest = Duration::from_secs(timers.deadline_s + timers.give_up_s);
-        assert!(longest + SETTLE < LIMIT, "silent cards are given up in time");
+        for timers in [Method::Applet, Method::Rfm].map(timers) {
+            let longest = Duration::from_secs(timers.deadline_s + timers.give_up_s);
+            assert!(longest + SETTLE < LIMIT, "silent cards are given up in time");
+        }
     }
 }
