@@ -8,6 +8,7 @@
 //! | [`user_data`] | the user data header and what a short message carries | TS 23.040 §9.2.3.24, TS 31.115 §4 |
 //! | [`parts`], [`reassembly`] | one packet in several short messages, and back | TS 31.115 §4.3, §4.4 |
 //! | [`comprehension_tlv`] | COMPREHENSION-TLV and BER-TLV data objects | TS 101 220 §7.1 |
+//! | [`apdu`] | command APDUs and status words | TS 102 221 §10, §11 |
 //! | [`tp`] | SMS-DELIVER and SMS-SUBMIT | TS 23.040 §9.2.2 |
 //!
 //! A *packet* here begins with its length field (CPL or RPL). The user data header before it (`02 70 00`, `02 71 00`)
@@ -16,6 +17,7 @@
 //! Built are no integrity check and the cryptographic checksum (CC), each with and without ciphering, with AES and two-key
 //! triple DES. The redundancy check (RC) and other algorithms are refused by name, never guessed.
 
+pub mod apdu;
 mod cipher;
 pub mod command;
 pub mod comprehension_tlv;

@@ -107,7 +107,7 @@ impl Card {
     pub fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
         let answer = match Command::parse(apdu) {
             Ok(command) => self.dispatch(&command).unwrap_or_else(Answer::from),
-            Err(status) => status.into(),
+            Err(_) => Status::WRONG_LENGTH.into(),
         };
         self.fulfil_wishes();
         self.announce(answer).octets()
