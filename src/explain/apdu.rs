@@ -5,6 +5,7 @@ use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::hex;
 use super::{tpdu, user_data};
+use crate::ota::apdu::StatusWord;
 use crate::ota::comprehension_tlv::{command, tag, template};
 
 /// Explains a C-APDU.
@@ -69,7 +70,7 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
 }
 
 fn status(sw: u16, node: Node) -> Node {
-    node.value(format!("{sw:04X}")).clause("TS 102 221 §10.2.1")
+    node.value(StatusWord(sw).meaning().unwrap_or("not defined")).clause("TS 102 221 §10.2.1")
 }
 
 fn data(ins: u8, span: Span<'_>, node: Node, context: &mut Context<'_>) -> Node {

@@ -25,6 +25,8 @@ pub(super) struct Context<'k> {
     pub(super) keys: &'k mut dyn Keys,
     /// Where in a capture this is: the packet, from 1.
     pub(super) place: usize,
+    /// Whether the PDU is of the side that opened the connection, where that is known: mostly the ESME.
+    pub(super) from_client: Option<bool>,
     /// Which way the message goes, where that is known.
     pub(super) direction: Option<Direction>,
     source: String,
@@ -68,6 +70,7 @@ impl<'k> Context<'k> {
         Self {
             keys,
             place: 1,
+            from_client: None,
             direction: None,
             source: String::new(),
             destination: String::new(),
@@ -83,7 +86,7 @@ impl<'k> Context<'k> {
         self.direction = match command {
             CommandId::SUBMIT_SM | CommandId::SUBMIT_MULTI | CommandId::REPLACE_SM => Some(Direction::ToCard),
             CommandId::DELIVER_SM => Some(Direction::FromCard),
-            _ => self.direction,
+            _ => self.from_client.map(|client| if client { Direction::ToCard } else { Direction::FromCard }),
         };
         (self.source, self.destination) = Default::default();
     }

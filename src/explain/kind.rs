@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::message;
+use crate::ota::apdu::StatusWord;
 use crate::ota::tp::{Deliver, Submit};
 use crate::ota::{Integrity, Spi1, UserData};
 use crate::smpp::CommandId;
@@ -200,10 +201,11 @@ fn is_apdu(octets: &[u8]) -> bool {
 }
 
 fn is_status(octets: &[u8]) -> bool {
-    match octets {
-        [.., 0x90, 0x00] | [.., 0x91 | 0x9F | 0x61 | 0x6C, _] => true,
-        [0x62..=0x6F | 0x92 | 0x94 | 0x98, _] => true,
-        _ => false,
+    let status = octets.split_last_chunk().map(|(_, status)| StatusWord(u16::from_be_bytes(*status)));
+    match (octets.len(), status) {
+        (2, Some(status)) => status.meaning().is_some(),
+        (_, Some(status)) => status.is_success() || status.has_data_waiting(),
+        (_, None) => false,
     }
 }
 

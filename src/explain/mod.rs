@@ -13,10 +13,12 @@
 //! | `secured` | command and response packets |
 //! | `content`, `message` | what is in them |
 //! | `apdu`, `tlv` | C-APDUs and R-APDUs, data objects of the toolkit |
+//! | `capture` | whole dialogues |
 //! | `keys`, `context` | what opens packets; what was said before |
 //! | `node`, `words` | the tree; values in words |
 
 mod apdu;
+mod capture;
 mod content;
 mod context;
 mod keys;
@@ -34,6 +36,7 @@ mod words;
 use serde::Serialize;
 
 use context::Context;
+pub use capture::{Connection, Dialogues, Event, capture};
 pub use keys::{CardKeys, Hint, Keys, NoKeys, NotOpened, Opened};
 pub use kind::{Kind, KindError};
 pub use node::{Node, Octets};

@@ -89,7 +89,9 @@ fn command_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context
     let mut layout = Layout { check: check_name(spi1.integrity()), check_len, rsc: false, secured, tar };
     let mut found = Found::default();
     match (spi1.ciphered(), clear) {
-        (false, _) => drop(layout.fields(fields, false, context, &mut found)),
+        (false, _) => {
+            let _ = layout.fields(fields, false, context, &mut found);
+        }
         (true, Some((cntr, data, pcntr))) => {
             let head = [&cntr.octets()[..], &[pcntr]].concat();
             layout.deciphered(fields, &head, data, pcntr, context, &mut found);
@@ -153,10 +155,12 @@ fn response_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Contex
         }
         // An error may come in clear although ciphering was asked for.
         (true, None) if check_len == 0 && seems_clear(fields.rest()) => {
-            drop(layout.fields(fields, false, context, &mut found));
+            let _ = layout.fields(fields, false, context, &mut found);
         }
         (true, None) => layout.ciphered(fields),
-        (false, _) => drop(layout.fields(fields, false, context, &mut found)),
+        (false, _) => {
+            let _ = layout.fields(fields, false, context, &mut found);
+        }
     }
     context.verdict = Some(por_verdict(&found, &layout.secured, answered.as_ref().filter(|_| certain)));
     let answered = answered.map(|sent| {

@@ -1,0 +1,164 @@
+//! `airwrite explain`: what octets and captures say, as a tree.
+
+mod keys;
+mod tree;
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::{ConfigArgument, Outcome, WRONG_INPUT};
+use crate::explain::text::{self, Given};
+use crate::explain::{Keys, Kind, NoKeys, capture, explain};
+use crate::pcap;
+
+/// The most that is read of a file or a pipe.
+const OCTETS_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How the formats of captures begin: pcapng, and pcap in both orders of octets with micro- and nanoseconds.
+const CAPTURES: [[u8; 4]; 5] = [
+    [0x0A, 0x0D, 0x0D, 0x0A],
+    [0xA1, 0xB2, 0xC3, 0xD4],
+    [0xD4, 0xC3, 0xB2, 0xA1],
+    [0xA1, 0xB2, 0x3C, 0x4D],
+    [0x4D, 0x3C, 0xB2, 0xA1],
+];
+
+/// What is explained, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Hexadecimal digits, or a file: a capture (pcapng, pcap), or a text with digits or AT+CSIM lines; `-` or nothing reads standard input
+    input: Vec<String>,
+    /// What the octets are, where the guess is not wanted
+    #[arg(long = "as", value_name = "KIND", help = format!("What the octets are, where the guess is not wanted: {}", Kind::names()))]
+    kind: Option<Kind>,
+    /// Verify and decipher with the keys of this card file (CSV)
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    keys: Option<PathBuf>,
+    /// Verify and decipher with the keys in the configured store; stop `airwrite serve` meanwhile
+    #[arg(long)]
+    store: bool,
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Show the SMPP layer of every PDU of a capture too
+    #[arg(long)]
+    full: bool,
+    /// Print JSON, a line for each thing explained
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was given.
+enum Input {
+    Capture(Vec<u8>),
+    Text(String),
+}
+
+pub(super) async fn run(arguments: Arguments) -> Outcome {
+    let input = match read(&arguments.input) {
+        Ok(input) => input,
+        Err(error) => return wrong(&error),
+    };
+    let mut keys: Box<dyn Keys> = match &arguments.keys {
+        Some(file) => Box::new(keys::of_file(file, &arguments.config)?),
+        None if arguments.store => Box::new(keys::of_store(&arguments.config.load()?).await?),
+        None => Box::new(NoKeys),
+    };
+    match input {
+        Input::Capture(octets) => of_capture(&octets, &arguments, &mut *keys),
+        Input::Text(text) => match text::read(&text) {
+            Ok(given) => of_text(&given, &arguments, &mut *keys),
+            Err(error) => wrong(&anyhow!(error)),
+        },
+    }
+}
+
+fn of_capture(octets: &[u8], arguments: &Arguments, keys: &mut dyn Keys) -> Outcome {
+    let dialogues = capture(&pcap::read(octets)?, keys);
+    let whole = !dialogues.truncated && !dialogues.pdus.iter().any(|event| event.tree.has_problem());
+    let text = match arguments.json {
+        true => json(&dialogues)?,
+        false => tree::of_dialogues(&dialogues, arguments.full),
+    };
+    print(&text, whole)
+}
+
+fn of_text(given: &[Given], arguments: &Arguments, keys: &mut dyn Keys) -> Outcome {
+    let mut text = String::new();
+    let mut whole = true;
+    for Given { kind, octets, note } in given {
+        let explanation = match explain(arguments.kind.or(*kind), octets, keys) {
+            Ok(explanation) => explanation,
+            Err(error) => return wrong(&anyhow!("{error} KIND: {}", Kind::names())),
+        };
+        whole &= note.is_none() && !explanation.tree.has_problem();
+        if let Some(note) = note {
+            eprintln!("{note}");
+        }
+        text.push_str(&match arguments.json {
+            true => json(&explanation)?,
+            false => tree::of_explanation(&explanation),
+        });
+    }
+    print(&text, whole)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
+}
+
+/// Prints everything at once; whoever reads may stop reading.
+fn print(text: &str, whole: bool) -> Outcome {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The command line, or what it leads to, is nothing that can be explained.
+fn wrong(error: &anyhow::Error) -> Outcome {
+    eprintln!("error: {error:#}");
+    Ok(ExitCode::from(WRONG_INPUT))
+}
+
+/// Digits on the command line, in one piece or several, else a file, else standard input.
+fn read(input: &[String]) -> Result<Input> {
+    match input {
+        [] => {
+            if io::stdin().is_terminal() {
+                eprintln!("reading hexadecimal digits up to the end of the input (Ctrl-D)");
+            }
+            of_octets(read_all(io::stdin().lock())?)
+        }
+        [dash] if dash == "-" => of_octets(read_all(io::stdin().lock())?),
+        [one] if text::read(one).is_ok() => Ok(Input::Text(one.clone())),
+        [one] => match fs::File::open(Path::new(one)) {
+            Ok(file) => read_all(file).and_then(of_octets).with_context(|| one.clone()),
+            // What looks like digits was mistyped; anything else was to be a file.
+            Err(_) if one.contains(['/', '.']) => {
+                Err(anyhow!("{one}: no such file, and no hexadecimal digits"))
+            }
+            Err(_) => Ok(Input::Text(one.clone())),
+        },
+        several => Ok(Input::Text(several.join(" "))),
+    }
+}
+
+fn of_octets(octets: Vec<u8>) -> Result<Input> {
+    if octets.first_chunk().is_some_and(|first| CAPTURES.contains(first)) {
+        return Ok(Input::Capture(octets));
+    }
+    let text = String::from_utf8(octets).map_err(|_| anyhow!("expected a capture or a text with hexadecimal digits"))?;
+    Ok(Input::Text(text))
+}
+
+fn read_all(input: impl Read) -> Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    input.take(OCTETS_MAX).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
