@@ -101,7 +101,8 @@ fn with_data(header: [u8; 4], data: &[u8]) -> Result<Vec<u8>, ApduError> {
 }
 
 /// A command APDU taken apart: `data` is what Lc announced, `expected` is Le with 00 read as 256, and 0 where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `Debug` leaves the data out, as files may be given keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {
     /// CLA.
     pub class: u8,
@@ -152,6 +153,14 @@ impl<'a> Command<'a> {
     #[must_use]
     pub const fn expects_data(&self) -> bool {
         self.expected > 0
+    }
+}
+
+impl fmt::Debug for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class, instruction, p1, p2, data, expected } = self;
+        let data = data.len();
+        write!(f, "Command({class:02X} {instruction:02X} {p1:02X} {p2:02X}, {data} octets, Le {expected})")
     }
 }
 
@@ -355,9 +364,10 @@ mod tests {
         assert_eq!((case3.data, case3.expected), ([0x6F, 7].as_slice(), 0));
         let case4 = Command::parse(&[0, 0xA4, 0, 4, 2, 0x6F, 7, 9]).unwrap();
         assert_eq!((case4.data, case4.expected), ([0x6F, 7].as_slice(), 9));
-        assert_eq!([case1, case2, case3, case4].map(|command| command.expects_data()), [
-            false, true, false, true
-        ]);
+        assert_eq!(
+            [case1, case2, case3, case4].map(|command| command.expects_data()),
+            [false, true, false, true]
+        );
     }
 
     #[test]

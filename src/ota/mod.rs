@@ -9,6 +9,7 @@
 //! | [`parts`], [`reassembly`] | one packet in several short messages, and back | TS 31.115 §4.3, §4.4 |
 //! | [`comprehension_tlv`] | COMPREHENSION-TLV and BER-TLV data objects | TS 101 220 §7.1 |
 //! | [`apdu`] | command APDUs and status words | TS 102 221 §10, §11 |
+//! | [`script`] | scripts of commands and the answers to them | TS 102 226 §5 |
 //! | [`tp`] | SMS-DELIVER and SMS-SUBMIT | TS 23.040 §9.2.2 |
 //!
 //! A *packet* here begins with its length field (CPL or RPL). The user data header before it (`02 70 00`, `02 71 00`)
@@ -27,6 +28,7 @@ pub mod packet;
 pub mod parts;
 pub mod reassembly;
 pub mod response;
+pub mod script;
 pub mod spi;
 pub mod tp;
 pub mod user_data;
