@@ -91,7 +91,8 @@ fn a_card_file_with_errors_is_not_imported() {
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     assert_eq!(
         refused.stderr,
-        "line 2, column ALG: expected aes or 3des2\nline 3, column ALG: expected aes or 3des2\n\
+        "line 2, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
+         line 3, column ALG: expected what the profile airwrite-applet allows: aes, 3des2\n\
          error: cards.csv: nothing was imported\n"
     );
     assert_eq!(place.configured(&["cards", "import", "cards.csv", "--json"]).json()["errors_total"], 2);

@@ -120,10 +120,10 @@ fn every_error_names_line_column_and_what_was_expected() {
             format!("{EID},,12,4912345,yes,airwrite-applet,aes,{KEY},{KEY},"),
             "IMSI: expected 14 or 15 digits, found 2",
         ),
-        (format!("{EID},,,,,airwrite-applet,des,{KEY},{KEY},"), "ALG: expected aes or 3des2"),
+        (format!("{EID},,,,,airwrite-applet,rsa,{KEY},{KEY},"), "ALG: expected aes, 3des2, 3des3 or des"),
         (
-            format!("{EID},,,,,airwrite-applet,3des3,{KEY},{KEY},"),
-            "ALG: expected aes or 3des2; 3des3 is not served yet",
+            format!("{EID},,,,,airwrite-applet,,{KEY},{KEY},"),
+            "ALG: expected aes, 3des2, 3des3 or des, found nothing",
         ),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY}00,{KEY},"), "KIC1: expected 16, 24 or 32 octets"),
         (format!("{EID},,,,,airwrite-applet,aes,{KEY},xy,"), "KID1: expected a key in hexadecimal digits"),
@@ -156,12 +156,36 @@ fn every_error_names_line_column_and_what_was_expected() {
 #[test]
 fn the_algorithm_must_be_the_profiles() {
     let aes_only = PROFILE.replace("[\"aes\", \"3des2\"]", "[\"aes\"]");
-    let text = line(&format!("{EID},,,,,airwrite-applet,3des2,{KEY},{KEY},"));
-    let findings = read_with(&text, &aes_only, EidChecksum::Reject).unwrap_err();
-    assert_eq!(
-        findings.to_string(),
-        "line 2, column ALG: expected what the profile airwrite-applet allows: aes"
-    );
+    for algorithm in ["3des2", "3des3", "des"] {
+        let text = line(&format!("{EID},,,,,airwrite-applet,{algorithm},{KEY},{KEY},"));
+        let findings = read_with(&text, &aes_only, EidChecksum::Reject).unwrap_err();
+        assert_eq!(
+            findings.to_string(),
+            "line 2, column ALG: expected what the profile airwrite-applet allows: aes"
+        );
+    }
+}
+
+/// DES is taken where a profile says so aloud; no shipped one does.
+#[test]
+fn des_is_for_profiles_that_name_it() {
+    let des = PROFILE.replace("[\"aes\", \"3des2\"]", "[\"des\", \"3des3\"]");
+    for (algorithm, key, warnings) in [
+        ("des", "0123456789ABCDEF", 0),
+        ("des", "0101010101010101", 1),
+        ("3des3", "0123456789ABCDEF23456789ABCDEF01456789ABCDEF0123", 0),
+        ("3des3", "0123456789ABCDEF23456789ABCDEF010123456789ABCDEF", 1),
+    ] {
+        let text = line(&format!("{EID},,,,,airwrite-applet,{algorithm},{key},{key},"));
+        let file = read_with(&text, &des, EidChecksum::Reject).unwrap();
+        assert_eq!(file.rows[0].keys[0].algorithm.to_string(), algorithm);
+        assert_eq!(
+            file.warnings.to_string().lines().count(),
+            warnings,
+            "{algorithm} {key}: {}",
+            file.warnings
+        );
+    }
 }
 
 #[test]
@@ -201,7 +225,8 @@ fn eid_check_digits_follow_the_policy() {
 #[test]
 fn weak_keys_are_taken_with_a_warning() {
     let file = read(&line(&format!("{EID},,,,,airwrite-applet,aes,{KEY},{},", "00".repeat(16)))).unwrap();
-    let expected = "line 2, column KIC1: the key set has a weak key: all zero, or equal halves";
+    let expected =
+        "line 2, column KIC1: the key set has a weak key: all zero, equal parts, or known as weak for DES";
     assert_eq!((file.rows.len(), file.warnings.to_string().as_str()), (1, expected));
 }
 

@@ -245,11 +245,7 @@ pub fn write_cards(cards: &[CardRow], to: impl io::Write) -> Result<()> {
             card.profile.clone(),
             card.owner.to_string(),
             card.kvn.to_string(),
-            match keys.algorithm {
-                Algorithm::Aes => "aes",
-                Algorithm::TripleDes2 => "3des2",
-            }
-            .to_owned(),
+            keys.algorithm.to_string(),
             keys.cc_len.to_string(),
             hex::encode_upper(&keys.kic),
             hex::encode_upper(&keys.kid),

@@ -1,24 +1,21 @@
 //! Command packets: what is sent to an application on a card, or by one (TS 102 225 §5.1).
 //!
 //! ```text
-//! CPL(2) CHL(1) SPI1 SPI2 KIc KID TAR(3) | CNTR(5) PCNTR(1) CC(0, 4 or 8) data padding
+//! CPL(2) CHL(1) SPI1 SPI2 KIc KID TAR(3) | CNTR(5) PCNTR(1) check(0, RC 2 or 4, CC 4 or 8) data padding
 //! ```
-//! CPL counts what follows it, CHL the octets from SPI1 to the CC. Ciphered is what stands after the bar. The CC covers
-//! everything but itself, padding included, and is computed before ciphering.
+//! CPL counts what follows it, CHL the octets from SPI1 to the check. Ciphered is what stands after the bar. The check
+//! covers everything but itself, padding included, and is computed before ciphering.
 
 use std::fmt;
 
 use super::fields::{Cntr, Tar};
-use super::key::KeySet;
-use super::packet::{OpenError, SealError, check_level, padding, take, take_length, take_slice, unpadded};
-use super::spi::{Integrity, Spi1, Spi2};
+use super::key_set::KeySet;
+use super::packet::{
+    Form, HEAD_LEN, Lengths, OpenError, SealError, Security, SecurityError, take, take_length,
+};
+use super::spi::{Spi1, Spi2};
 
-/// CHL without a check: SPI1 to PCNTR.
-const CHL_BASE: u8 = 0x0D;
-/// Octets of the packet before the part that may be ciphered: CPL to TAR.
-const CLEAR_LEN: usize = 10;
-/// Octets of CNTR and PCNTR.
-const COUNTERS_LEN: usize = 6;
+const FORM: Form = Form { header_length: "CHL", header_length_base: 0x0D, not_sent: 0, clear: 10 };
 
 /// The header of a command packet, without what follows from the data (lengths, padding, check).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub struct CommandHeader {
     pub spi2: Spi2,
     /// Key set number and algorithm of the ciphering key.
     pub kic: u8,
-    /// Key set number and algorithm of the signing key.
+    /// Key set number and algorithm of the signing key, or the kind of RC.
     pub kid: u8,
     /// The application addressed.
     pub tar: Tar,
@@ -38,10 +35,10 @@ pub struct CommandHeader {
 }
 
 impl CommandHeader {
-    /// A header whose KIc and KID name `keys`.
+    /// A header whose KIc and KID name `keys`, or with an RC the one agreed on for them.
     #[must_use]
     pub const fn new(spi1: Spi1, spi2: Spi2, keys: &KeySet, tar: Tar, cntr: Cntr) -> Self {
-        Self { spi1, spi2, kic: keys.kic_octet(), kid: keys.kid_octet(), tar, cntr }
+        Self { spi1, spi2, kic: keys.kic_octet(), kid: keys.kid_octet_for(spi1, spi2), tar, cntr }
     }
 }
 
@@ -54,7 +51,7 @@ pub struct ClearHeader {
     pub spi2: Spi2,
     /// Key set number and algorithm of the ciphering key.
     pub kic: u8,
-    /// Key set number and algorithm of the signing key.
+    /// Key set number and algorithm of the signing key, or the kind of RC.
     pub kid: u8,
     /// The application addressed.
     pub tar: Tar,
@@ -86,45 +83,13 @@ impl fmt::Debug for OpenedCommand {
 /// Secures `data` as `header.spi1` asks and returns the packet from CPL on. The same input gives the same octets.
 ///
 /// # Errors
-/// [`SealError::Unsupported`] for RC and DS, [`SealError::OtherKeySet`] if a key that is used is not the one that KIc or
-/// KID name, [`SealError::TooLong`] if the packet exceeds its length field.
+/// [`SealError::Security`] if SPI1 asks for a DS, KID names no RC where one is asked for, or a key that is used is not the
+/// one that KIc or KID name; [`SealError::TooLong`] if the packet exceeds its length field.
 pub fn seal(header: &CommandHeader, keys: &KeySet, data: &[u8]) -> Result<Vec<u8>, SealError> {
-    let integrity = header.spi1.integrity();
-    let check_len = keys.check_len(integrity).ok_or(SealError::Unsupported(integrity))?;
-    if let Some((field, found, expected)) = other_key_set(header.spi1, header.kic, header.kid, keys) {
-        return Err(SealError::OtherKeySet { field, found, expected });
-    }
-    let secured_len = COUNTERS_LEN + check_len + data.len();
-    let pcntr = if header.spi1.ciphered() { padding(secured_len, keys.algorithm().block_len()) } else { 0 };
-    let cpl = CLEAR_LEN - 2 + secured_len + usize::from(pcntr);
-    let cpl = u16::try_from(cpl).map_err(|_| SealError::TooLong(cpl))?;
-
-    let head = Head {
-        cpl: cpl.to_be_bytes(),
-        // A check has at most 8 octets.
-        chl: CHL_BASE + check_len as u8,
-        header: *header,
-        pcntr,
-    };
-    let head = head.octets();
-    let (clear, counters) = head.split_at(CLEAR_LEN);
-    let mut packet = Vec::with_capacity(usize::from(cpl) + 2);
-    packet.extend_from_slice(clear);
-    packet.extend_from_slice(counters);
-    packet.resize(packet.len() + check_len, 0);
-    packet.extend_from_slice(data);
-    packet.resize(usize::from(cpl) + 2, 0);
-
-    let (_, secured) = packet.split_at_mut(CLEAR_LEN);
-    let (_, checked) = secured.split_at_mut(COUNTERS_LEN);
-    let (check, body) = checked.split_at_mut(check_len);
-    if integrity == Integrity::Cc {
-        check.iter_mut().zip(keys.cc(&head, body)).for_each(|(to, from)| *to = from);
-    }
-    if header.spi1.ciphered() {
-        keys.encipher(secured);
-    }
-    Ok(packet)
+    let security = security(header.spi1, header.kic, header.kid, keys)?;
+    let lengths = security.lengths(data)?;
+    let pcntr = lengths.pcntr;
+    Ok(security.seal(&head(header, lengths), pcntr, data))
 }
 
 /// Opens a packet (from CPL on) at the level that its own SPI1 claims. Whether that level is enough is for the caller to
@@ -134,32 +99,14 @@ pub fn seal(header: &CommandHeader, keys: &KeySet, data: &[u8]) -> Result<Vec<u8
 /// [`OpenError`] if the packet is malformed, not for these keys, or changed.
 pub fn open(packet: &[u8], keys: &KeySet) -> Result<OpenedCommand, OpenError> {
     let Clear { cpl, chl, spi1, spi2, kic, kid, tar, secured } = Clear::read(packet)?;
-    let integrity = spi1.integrity();
-    let check_len = keys.check_len(integrity).ok_or(OpenError::Unsupported(integrity))?;
-    check_level("CHL", chl, CHL_BASE, check_len)?;
-    if let Some((field, found, expected)) = other_key_set(spi1, kic, kid, keys) {
-        return Err(OpenError::OtherKeySet { field, found, expected });
-    }
-    let mut secured = secured.to_vec();
-    if spi1.ciphered() {
-        keys.decipher(&mut secured)?;
-    }
-
-    let mut rest = secured.as_slice();
-    let cntr = Cntr::from_octets(take(&mut rest, "CNTR")?);
-    let [pcntr] = take(&mut rest, "PCNTR")?;
-    let check = take_slice(&mut rest, check_len, "CC")?;
+    let security = security(spi1, kic, kid, keys)?;
+    let deciphered = security.decipher(chl, secured)?;
+    let mut counters = deciphered.as_slice();
+    let cntr = Cntr::from_octets(take(&mut counters, "CNTR")?);
+    let [pcntr] = take(&mut counters, "PCNTR")?;
     let header = CommandHeader { spi1, spi2, kic, kid, tar, cntr };
-    if integrity == Integrity::Cc {
-        let head = Head { cpl, chl, header, pcntr };
-        if !keys.cc_is(check, &head.octets(), rest) {
-            return Err(OpenError::BadChecksum);
-        }
-    }
-    let data_len = unpadded(rest.len(), pcntr)?;
-    let mut data = secured;
-    data.drain(..COUNTERS_LEN + check_len);
-    data.truncate(data_len);
+    let head = head(&header, Lengths { packet: cpl, header: chl, pcntr });
+    let data = security.data(&head, pcntr, deciphered)?;
     Ok(OpenedCommand { header, data, pcntr })
 }
 
@@ -199,32 +146,21 @@ impl<'a> Clear<'a> {
     }
 }
 
-/// Everything before the CC: the first 16 octets that the CC covers, and of the packet.
-struct Head {
-    cpl: [u8; 2],
-    chl: u8,
-    header: CommandHeader,
-    pcntr: u8,
+/// Everything before the check: the first 16 octets that it covers, and of the packet.
+const fn head(header: &CommandHeader, lengths: Lengths) -> [u8; HEAD_LEN] {
+    let Lengths { packet: [l1, l2], header: chl, pcntr } = lengths;
+    let CommandHeader { spi1, spi2, kic, kid, tar: Tar([t1, t2, t3]), cntr } = *header;
+    let [c1, c2, c3, c4, c5] = cntr.octets();
+    [l1, l2, chl, spi1.0, spi2.0, kic, kid, t1, t2, t3, c1, c2, c3, c4, c5, pcntr]
 }
 
-impl Head {
-    const fn octets(&self) -> [u8; 16] {
-        let [l1, l2] = self.cpl;
-        let CommandHeader { spi1, spi2, kic, kid, tar: Tar([t1, t2, t3]), cntr } = self.header;
-        let [c1, c2, c3, c4, c5] = cntr.octets();
-        [l1, l2, self.chl, spi1.0, spi2.0, kic, kid, t1, t2, t3, c1, c2, c3, c4, c5, self.pcntr]
+/// A key that is not used may be named in any way.
+fn security(spi1: Spi1, kic: u8, kid: u8, keys: &KeySet) -> Result<Security<'_>, SecurityError> {
+    if spi1.ciphered() {
+        keys.check_kic(kic)?;
     }
-}
-
-/// The first field that names another key set although its key is used: name, octet found, octet expected.
-fn other_key_set(spi1: Spi1, kic: u8, kid: u8, keys: &KeySet) -> Option<(&'static str, u8, u8)> {
-    if spi1.ciphered() && !keys.is_named_by_kic(kic) {
-        return Some(("KIc", kic, keys.kic_octet()));
-    }
-    if spi1.integrity() == Integrity::Cc && !keys.is_named_by_kid(kid) {
-        return Some(("KID", kid, keys.kid_octet()));
-    }
-    None
+    let check = keys.command_check(spi1, kid)?;
+    Ok(Security { form: &FORM, keys, check, ciphered: spi1.ciphered() })
 }
 
 #[cfg(test)]
@@ -232,7 +168,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ota::crc::Crc;
     use crate::ota::key::{Algorithm, Key};
+    use crate::ota::spi::Integrity;
 
     const TAR: Tar = Tar([0xB0, 0x00, 0x11]);
 
@@ -245,20 +183,32 @@ mod tests {
         CommandHeader::new(Spi1(spi1), Spi2::POR_CC_CIPHERED_BY_SUBMIT, keys, TAR, Cntr::ZERO)
     }
 
-    prop_compose! {
-        fn key_sets()(
-            tdes: bool, aes_len in prop_oneof![Just(16), Just(24), Just(32)], octets: [u8; 32], version in 0u8..=15,
-            short_cc: bool,
-        ) -> KeySet {
-            let (algorithm, len) = if tdes { (Algorithm::TripleDes2, 16) } else { (Algorithm::Aes, aes_len) };
-            let key = Key::new(algorithm, &octets[..len]).unwrap();
-            KeySet::new(version, key.clone(), key, if short_cc && !tdes { 4 } else { 8 }).unwrap()
-        }
+    fn key_sets() -> impl Strategy<Value = KeySet> {
+        let algorithms = [
+            (Algorithm::Aes, 16),
+            (Algorithm::Aes, 24),
+            (Algorithm::Aes, 32),
+            (Algorithm::TripleDes2, 16),
+            (Algorithm::TripleDes3, 24),
+            (Algorithm::Des, 8),
+        ];
+        let key = || {
+            (prop::sample::select(algorithms.to_vec()), any::<[u8; 32]>())
+                .prop_map(|((algorithm, len), octets)| Key::new(algorithm, &octets[..len]).unwrap())
+        };
+        (key(), key(), 0u8..=15, any::<[bool; 3]>()).prop_map(
+            |(kic, kid, version, [short_cc, ecb, crc_16])| {
+                let cc_len = if short_cc && kid.algorithm() == Algorithm::Aes { 4 } else { 8 };
+                let keys = KeySet::new(version, kic, kid, cc_len).unwrap();
+                let keys = if crc_16 { keys.with_crc(Crc::Crc16) } else { keys };
+                if ecb { keys.clone().in_ecb().unwrap_or(keys) } else { keys }
+            },
+        )
     }
 
-    /// No check or CC, with and without ciphering, any counter mode.
+    /// Every check that is built, with and without ciphering, any counter mode, any reserved bits.
     fn levels() -> impl Strategy<Value = u8> {
-        any::<u8>().prop_map(|bits| bits & 0b1_1110)
+        any::<u8>().prop_filter("no signature", |spi1| Spi1(*spi1).integrity() != Integrity::Ds)
     }
 
     proptest! {
@@ -272,7 +222,7 @@ mod tests {
             let packet = seal(&header, &keys, &data).unwrap();
             let opened = open(&packet, &keys).unwrap();
             prop_assert_eq!((opened.header, opened.data), (header, data));
-            prop_assert!(usize::from(opened.pcntr) < keys.algorithm().block_len());
+            prop_assert!(usize::from(opened.pcntr) < keys.block_len());
         }
 
         #[test]
@@ -345,12 +295,12 @@ mod tests {
         let keys = aes(1, 1);
         let packet = seal(&header(0x16, &keys), &keys, b"data").unwrap();
         assert_eq!(open(&packet, &aes(1, 7)), Err(OpenError::BadChecksum));
-        let other = OpenError::OtherKeySet { field: "KIc", found: 0x12, expected: 0x22 };
-        assert_eq!(open(&packet, &aes(2, 1)), Err(other));
+        let other = SecurityError::OtherKeySet { field: "KIc", found: 0x12, expected: 0x22 };
+        assert_eq!(open(&packet, &aes(2, 1)), Err(other.into()));
         let mut header = header(0x16, &keys);
         header.kid = 0x15;
-        let other = SealError::OtherKeySet { field: "KID", found: 0x15, expected: 0x12 };
-        assert_eq!(seal(&header, &keys, b"data"), Err(other));
+        let other = SecurityError::OtherKeySet { field: "KID", found: 0x15, expected: 0x12 };
+        assert_eq!(seal(&header, &keys, b"data"), Err(other.into()));
         // "Implicitly known" fits any algorithm.
         header.kid = 0x10;
         let packet = seal(&header, &keys, b"data").unwrap();
@@ -358,14 +308,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_refused_by_name() {
+    fn signatures_are_refused_by_name() {
         let keys = aes(1, 1);
-        for (spi1, integrity) in [(0x01, Integrity::Rc), (0x03, Integrity::Ds)] {
-            assert_eq!(seal(&header(spi1, &keys), &keys, &[]), Err(SealError::Unsupported(integrity)));
-            let mut packet = seal(&header(0x00, &keys), &keys, &[]).unwrap();
-            packet[3] = spi1;
-            assert_eq!(open(&packet, &keys), Err(OpenError::Unsupported(integrity)));
-        }
+        let unsupported = SecurityError::Unsupported(Integrity::Ds);
+        assert_eq!(seal(&header(0x03, &keys), &keys, &[]), Err(unsupported.into()));
+        let mut packet = seal(&header(0x00, &keys), &keys, &[]).unwrap();
+        packet[3] = 0x03;
+        assert_eq!(open(&packet, &keys), Err(unsupported.into()));
+    }
+
+    #[test]
+    fn an_rc_is_the_one_that_kid_names() {
+        let keys = aes(1, 1);
+        let mut header = header(0x01, &keys);
+        assert_eq!(header.kid, 0x15);
+        assert_eq!(seal(&header, &keys, &[]).unwrap()[..3], [0x00, 0x12, 0x11]);
+        // The key set has agreed on the other one.
+        header.kid = 0x11;
+        let packet = seal(&header, &keys, b"data").unwrap();
+        assert_eq!(packet[..3], [0x00, 0x14, 0x0F]);
+        assert_eq!(open(&packet, &keys).unwrap().data, b"data");
+        header.kid = 0x12;
+        assert_eq!(seal(&header, &keys, &[]), Err(SecurityError::NoCrc(0x12).into()));
     }
 
     #[test]

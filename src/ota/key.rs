@@ -1,47 +1,73 @@
-//! Keys of a card and the octets KIc and KID that name them (TS 102 225 §5.1.2, §5.1.3).
+//! Keys of a card and their algorithms (TS 102 225 §5.1.2, §5.1.3).
 
 use std::fmt;
+use std::str::FromStr;
 
-use ctutils::CtEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::cipher;
-use super::packet::OpenError;
-use super::spi::Integrity;
-
-/// Algorithm of a key, used in CBC mode with a zero initial value for ciphering and as a MAC for the CC.
+/// Algorithm of a key. It ciphers in CBC mode with a zero initial value, and makes the CC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// AES with 128, 192 or 256 bits; the CC is CMAC. The length is not visible in a packet.
     Aes,
     /// Triple DES with two keys; the CC is the last block of the whole CBC chain.
     TripleDes2,
+    /// Triple DES with three keys; the CC as with two.
+    TripleDes3,
+    /// Single DES, for cards that have nothing else: a key of 56 bits is found in a day.
+    Des,
 }
 
-impl std::fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Aes => "AES",
-            Self::TripleDes2 => "triple DES with two keys",
-        })
+impl fmt::Display for Algorithm {
+    /// The name in card files and profiles.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected aes, 3des2, 3des3 or des")]
+pub struct AlgorithmError;
+
+impl FromStr for Algorithm {
+    type Err = AlgorithmError;
+
+    /// Reads the name in card files and profiles.
+    fn from_str(text: &str) -> Result<Self, AlgorithmError> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == text).ok_or(AlgorithmError)
     }
 }
 
 impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::Aes, Self::TripleDes2, Self::TripleDes3, Self::Des];
+
     /// Octets of a block: what ciphered data is padded to.
     #[must_use]
     pub const fn block_len(self) -> usize {
         match self {
             Self::Aes => 16,
-            Self::TripleDes2 => 8,
+            Self::TripleDes2 | Self::TripleDes3 | Self::Des => 8,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Aes => "aes",
+            Self::TripleDes2 => "3des2",
+            Self::TripleDes3 => "3des3",
+            Self::Des => "des",
         }
     }
 
     /// The low nibble of KIc and KID: b2b1 the family (01 DES, 10 AES), b4b3 the variant.
-    const fn nibble(self) -> u8 {
+    pub(super) const fn nibble(self) -> u8 {
         match self {
             Self::Aes => 0b0010,
+            Self::Des => 0b0001,
             Self::TripleDes2 => 0b0101,
+            Self::TripleDes3 => 0b1001,
         }
     }
 }
@@ -62,9 +88,9 @@ pub enum KeyError {
     /// The key set number does not fit its four bits.
     #[error("key set number: expected 0 to 15, found {0}")]
     Version(u8),
-    /// KIc and KID are keys of different algorithms.
-    #[error("KIc and KID: expected keys of one algorithm")]
-    MixedAlgorithms,
+    /// AES ciphers in CBC mode only.
+    #[error("KIc: expected a key of the DES family for ECB mode, found aes")]
+    Ecb,
     /// The length of the CC is neither 8 nor (AES only) 4.
     #[error("CC length: expected 8, or 4 with AES, found {0}")]
     CcLength(u8),
@@ -72,7 +98,7 @@ pub enum KeyError {
 
 /// A secret key. Shows nothing of itself and is wiped when dropped.
 ///
-/// Weak keys (all zero, equal halves) are taken: test cards have them, and whoever imports keys warns.
+/// Weak keys ([`Key::is_weak`]) are taken: test cards have them, and whoever imports keys warns.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Key(pub(super) Material);
 
@@ -82,28 +108,27 @@ pub(super) enum Material {
     Aes192([u8; 24]),
     Aes256([u8; 32]),
     TripleDes2([u8; 16]),
+    TripleDes3([u8; 24]),
+    Des([u8; 8]),
 }
 
 impl Key {
-    /// A key from its octets: 16, 24 or 32 for AES, 16 for two-key triple DES (parity bits are ignored).
+    /// A key from its octets: 16, 24 or 32 for AES, 16 or 24 for triple DES, 8 for DES (parity bits are ignored).
     ///
     /// # Errors
     /// [`KeyError::Length`] for any other length.
     pub fn new(algorithm: Algorithm, octets: &[u8]) -> Result<Self, KeyError> {
-        let found = octets.len();
-        let material = match algorithm {
-            Algorithm::Aes => array(octets)
-                .map(Material::Aes128)
-                .or_else(|| array(octets).map(Material::Aes192))
-                .or_else(|| array(octets).map(Material::Aes256))
-                .ok_or(KeyError::Length { algorithm, expected: "16, 24 or 32", found })?,
-            Algorithm::TripleDes2 => array(octets).map(Material::TripleDes2).ok_or(KeyError::Length {
-                algorithm,
-                expected: "16",
-                found,
-            })?,
+        let (material, expected) = match algorithm {
+            Algorithm::Aes => {
+                let short =
+                    array(octets).map(Material::Aes128).or_else(|| array(octets).map(Material::Aes192));
+                (short.or_else(|| array(octets).map(Material::Aes256)), "16, 24 or 32")
+            }
+            Algorithm::TripleDes2 => (array(octets).map(Material::TripleDes2), "16"),
+            Algorithm::TripleDes3 => (array(octets).map(Material::TripleDes3), "24"),
+            Algorithm::Des => (array(octets).map(Material::Des), "8"),
         };
-        Ok(Self(material))
+        material.map(Self).ok_or(KeyError::Length { algorithm, expected, found: octets.len() })
     }
 
     /// The algorithm that the key is for.
@@ -112,6 +137,22 @@ impl Key {
         match self.0 {
             Material::Aes128(_) | Material::Aes192(_) | Material::Aes256(_) => Algorithm::Aes,
             Material::TripleDes2(_) => Algorithm::TripleDes2,
+            Material::TripleDes3(_) => Algorithm::TripleDes3,
+            Material::Des(_) => Algorithm::Des,
+        }
+    }
+
+    /// Whether the key is all zero, or, with the DES family, is a weak, semi-weak or possibly weak key of DES, holds one,
+    /// or holds the same key twice. Parity bits do not count.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        match &self.0 {
+            Material::Aes128(key) => is_zero(key),
+            Material::Aes192(key) => is_zero(key),
+            Material::Aes256(key) => is_zero(key),
+            Material::TripleDes2(key) => is_weak_des(key),
+            Material::TripleDes3(key) => is_weak_des(key),
+            Material::Des(key) => is_weak_des(key),
         }
     }
 }
@@ -126,166 +167,77 @@ fn array<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
     octets.try_into().ok()
 }
 
-/// A key set of a card: the key that ciphers (KIc), the key that signs (KID), and what both sides agreed on about them.
-/// Responses are secured with the same keys as the commands that ask for them.
-#[derive(Debug, Clone)]
-pub struct KeySet {
-    version: u8,
-    kic: Key,
-    kid: Key,
-    cc_len: u8,
+fn is_zero(key: &[u8]) -> bool {
+    key.iter().all(|octet| *octet == 0)
 }
 
-impl KeySet {
-    /// A key set with number `version` (1 to 15; 0 occurs on old test cards) and a CC of `cc_len` octets (8;
-    /// with AES also 4).
-    ///
-    /// # Errors
-    /// [`KeyError`] if the number does not fit, the keys are of different algorithms, or the algorithm has no
-    /// CC of that length.
-    pub fn new(version: u8, kic: Key, kid: Key, cc_len: u8) -> Result<Self, KeyError> {
-        if version > 15 {
-            return Err(KeyError::Version(version));
-        }
-        if kic.algorithm() != kid.algorithm() {
-            return Err(KeyError::MixedAlgorithms);
-        }
-        match (cc_len, kid.algorithm()) {
-            (8, _) | (4, Algorithm::Aes) => Ok(Self { version, kic, kid, cc_len }),
-            _ => Err(KeyError::CcLength(cc_len)),
-        }
-    }
-
-    /// Key set number (KVN), 0 to 15.
-    #[must_use]
-    pub const fn version(&self) -> u8 {
-        self.version
-    }
-
-    /// Algorithm of both keys.
-    #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
-        self.kic.algorithm()
-    }
-
-    /// Octets of the CC: 8 or 4.
-    #[must_use]
-    pub const fn cc_len(&self) -> u8 {
-        self.cc_len
-    }
-
-    /// The KIc octet that names this key set: number in the high nibble, algorithm in the low one.
-    #[must_use]
-    pub const fn kic_octet(&self) -> u8 {
-        self.version << 4 | self.kic.algorithm().nibble()
-    }
-
-    /// The KID octet that names this key set for a CC.
-    #[must_use]
-    pub const fn kid_octet(&self) -> u8 {
-        self.version << 4 | self.kid.algorithm().nibble()
-    }
-
-    /// The cryptographic checksum under KID over `head` followed by `body`, all eight octets; with AES a CC
-    /// of four octets is the first four. In both kinds of packet what stands before the data is 16 octets (TS
-    /// 102 225 §5.1.3.2).
-    #[must_use]
-    pub fn cc(&self, head: &[u8; 16], body: &[u8]) -> [u8; 8] {
-        cipher::mac(&self.kid, head, body)
-    }
-
-    /// Whether `received` is the CC of this key set's length. Takes the same time wherever they differ.
-    pub(super) fn cc_is(&self, received: &[u8], head: &[u8; 16], body: &[u8]) -> bool {
-        let computed = self.cc(head, body);
-        let computed = computed.get(..usize::from(self.cc_len)).unwrap_or(&computed);
-        computed.ct_eq(received).to_bool()
-    }
-
-    /// Octets of the check field; `None` for the kinds that are not built.
-    pub(super) const fn check_len(&self, integrity: Integrity) -> Option<usize> {
-        match integrity {
-            Integrity::None => Some(0),
-            Integrity::Cc => Some(self.cc_len as usize),
-            Integrity::Rc | Integrity::Ds => None,
-        }
-    }
-
-    /// Enciphers whole blocks in place under KIc.
-    pub(super) fn encipher(&self, blocks: &mut [u8]) {
-        cipher::encrypt(&self.kic, blocks);
-    }
-
-    /// Deciphers in place under KIc.
-    pub(super) fn decipher(&self, blocks: &mut [u8]) -> Result<(), OpenError> {
-        let block = self.algorithm().block_len();
-        if !blocks.len().is_multiple_of(block) {
-            return Err(OpenError::BlockLength { found: blocks.len(), block });
-        }
-        cipher::decrypt(&self.kic, blocks);
-        Ok(())
-    }
-
-    /// Whether the KIc octet of a packet names this key set, by algorithm or as "implicitly known" (b2b1 = 00).
-    pub(super) const fn is_named_by_kic(&self, kic: u8) -> bool {
-        names(kic, self.kic_octet())
-    }
-
-    /// Whether the KID octet of a packet names this key set, by algorithm or as "implicitly known" (b2b1 = 00).
-    pub(super) const fn is_named_by_kid(&self, kid: u8) -> bool {
-        names(kid, self.kid_octet())
-    }
-}
-
-const fn names(found: u8, expected: u8) -> bool {
-    found >> 4 == expected >> 4 && (found & 0b11 == 0 || found & 0x0F == expected & 0x0F)
+/// The list of weak keys has odd parity.
+fn is_weak_des<const N: usize>(key: &[u8; N]) -> bool {
+    let odd =
+        Zeroizing::new(key.map(|octet| octet & !1 | u8::from((octet >> 1).count_ones().is_multiple_of(2))));
+    des::weak_key_test(odd.as_slice()).is_err()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn aes(octets: &[u8]) -> Key {
-        Key::new(Algorithm::Aes, octets).unwrap()
-    }
-
     #[test]
     fn key_lengths_belong_to_their_algorithm() {
-        for (algorithm, good) in [(Algorithm::Aes, vec![16, 24, 32]), (Algorithm::TripleDes2, vec![16])] {
+        for (algorithm, good) in [
+            (Algorithm::Aes, vec![16, 24, 32]),
+            (Algorithm::TripleDes2, vec![16]),
+            (Algorithm::TripleDes3, vec![24]),
+            (Algorithm::Des, vec![8]),
+        ] {
             for len in 0..40 {
                 assert_eq!(
                     Key::new(algorithm, &vec![0; len]).is_ok(),
                     good.contains(&len),
-                    "{algorithm:?} {len}"
+                    "{algorithm} {len}"
                 );
             }
         }
     }
 
     #[test]
-    fn a_key_set_names_itself_in_kic_and_kid() {
-        let keys = KeySet::new(3, aes(&[1; 16]), aes(&[2; 32]), 4).unwrap();
-        assert_eq!((keys.kic_octet(), keys.kid_octet()), (0x32, 0x32));
-        let tdes = Key::new(Algorithm::TripleDes2, &[1; 16]).unwrap();
-        let keys = KeySet::new(15, tdes.clone(), tdes.clone(), 8).unwrap();
-        assert_eq!((keys.kic_octet(), keys.kid_octet()), (0xF5, 0xF5));
-        assert!(keys.is_named_by_kic(0xF5) && keys.is_named_by_kid(0xF0));
-        assert!(!keys.is_named_by_kic(0xF1) && !keys.is_named_by_kic(0xE5) && !keys.is_named_by_kid(0xF2));
+    fn algorithms_are_read_as_they_are_written() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+        }
+        assert_eq!("AES".parse::<Algorithm>(), Err(AlgorithmError));
+        for algorithm in Algorithm::ALL {
+            assert!(AlgorithmError.to_string().contains(&algorithm.to_string()), "{algorithm} is told");
+        }
     }
 
     #[test]
-    fn impossible_key_sets_are_refused() {
-        let tdes = || Key::new(Algorithm::TripleDes2, &[1; 16]).unwrap();
-        let refused = |version, kic, kid, cc_len| KeySet::new(version, kic, kid, cc_len).unwrap_err();
-        assert_eq!(refused(16, aes(&[0; 16]), aes(&[0; 16]), 8), KeyError::Version(16));
-        assert_eq!(refused(1, aes(&[0; 16]), tdes(), 8), KeyError::MixedAlgorithms);
-        assert_eq!(refused(1, tdes(), tdes(), 4), KeyError::CcLength(4));
-        assert_eq!(refused(1, aes(&[0; 16]), aes(&[0; 16]), 6), KeyError::CcLength(6));
+    fn weak_keys_are_told() {
+        let weak = |algorithm, octets: &[u8]| Key::new(algorithm, octets).unwrap().is_weak();
+        let (one, two, three): ([u8; 8], [u8; 8], [u8; 8]) = ([0x23; 8], [0x45; 8], [0x67; 8]);
+        for octets in [16, 24, 32] {
+            assert!(weak(Algorithm::Aes, &vec![0; octets]));
+            assert!(!weak(Algorithm::Aes, &vec![1; octets]));
+        }
+        assert!(!weak(Algorithm::Des, &one));
+        assert!(weak(Algorithm::Des, &[0; 8]));
+        assert!(weak(Algorithm::Des, &[0xFF; 8]), "parity is ignored");
+        // A semi-weak pair, and one of a possibly weak key.
+        assert!(weak(Algorithm::Des, &[0x01, 0xFE, 0x01, 0xFE, 0x01, 0xFE, 0x01, 0xFE]));
+        assert!(weak(Algorithm::Des, &[0x1F, 0x1F, 0x01, 0x01, 0x0E, 0x0E, 0x01, 0x01]));
+        assert!(!weak(Algorithm::TripleDes2, &[one, two].concat()));
+        assert!(weak(Algorithm::TripleDes2, &[one, one].concat()), "equal halves");
+        assert!(weak(Algorithm::TripleDes2, &[one, [0x22; 8]].concat()), "equal but for parity");
+        assert!(weak(Algorithm::TripleDes2, &[one, [0; 8]].concat()), "one half is weak");
+        assert!(!weak(Algorithm::TripleDes3, &[one, two, three].concat()));
+        for key in [[one, one, two], [one, two, two], [one, two, one], [one, one, one]] {
+            assert!(weak(Algorithm::TripleDes3, &key.concat()), "equal thirds");
+        }
     }
 
     #[test]
     fn debug_output_shows_no_key() {
-        let text = format!("{:?}", KeySet::new(1, aes(&[0xAB; 16]), aes(&[0xAB; 16]), 8).unwrap());
-        assert!(!text.contains("171") && !text.to_lowercase().contains("ab,"), "{text}");
-        assert!(text.contains("Key(Aes, ..)"), "{text}");
+        let text = format!("{:?}", Key::new(Algorithm::Aes, &[0xAB; 16]).unwrap());
+        assert_eq!(text, "Key(Aes, ..)");
     }
 }

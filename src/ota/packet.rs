@@ -1,14 +1,21 @@
-//! What command and response packets have in common: their errors, their padding, reading field by field.
+//! What command and response packets have in common: their errors, their check and padding, reading field by field.
 
+use super::key_set::{Check, KeySet};
 use super::spi::Integrity;
 
-/// Why a packet cannot be secured.
+/// Octets that a check begins with: in both kinds of packet what stands before the check, brought to this length.
+pub(super) const HEAD_LEN: usize = 16;
+
+/// Why SPI, KIc and KID of a header do not lead to a check and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// The SPI asks for a check that is not built.
+pub enum SecurityError {
+    /// The SPI asks for a check that is not built: a digital signature.
     #[error("SPI asks for {0}, which is not supported")]
     Unsupported(Integrity),
-    /// KIc or KID of the header name another key set than the one given.
+    /// The SPI asks for an RC and KID names none.
+    #[error("KID: {0:#04X} names no redundancy check, expected 1 (CRC-16) or 5 (CRC-32) as its low digit")]
+    NoCrc(u8),
+    /// KIc or KID name another key set than the one given.
     #[error("{field}: {found:#04X} does not name the key set {expected:#04X}")]
     OtherKeySet {
         /// `KIc` or `KID`.
@@ -18,6 +25,14 @@ pub enum SealError {
         /// The octet of the key set.
         expected: u8,
     },
+}
+
+/// Why a packet cannot be secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The header does not lead to a check and keys.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The data does not fit the 16-bit length field of a packet.
     #[error("packet: expected at most 65535 octets after the length field, found {0}")]
     TooLong(usize),
@@ -56,19 +71,9 @@ pub enum OpenError {
         /// The value found.
         found: u8,
     },
-    /// The level asks for a check that is not built.
-    #[error("SPI asks for {0}, which is not supported")]
-    Unsupported(Integrity),
-    /// KIc or KID name another key set than the one given.
-    #[error("{field}: {found:#04X} does not name the key set {expected:#04X}")]
-    OtherKeySet {
-        /// `KIc` or `KID`.
-        field: &'static str,
-        /// The octet in the packet.
-        found: u8,
-        /// The octet of the key set.
-        expected: u8,
-    },
+    /// The header does not lead to a check and keys.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// The ciphered octets are no whole number of blocks.
     #[error("ciphered data: expected whole blocks of {block} octets, found {found} octets")]
     BlockLength {
@@ -77,8 +82,8 @@ pub enum OpenError {
         /// Octets found.
         found: usize,
     },
-    /// The cryptographic checksum is wrong: other keys, or the packet was changed.
-    #[error("CC: wrong checksum")]
+    /// The RC or CC is wrong: other keys, or the packet was changed.
+    #[error("RC/CC: wrong checksum")]
     BadChecksum,
     /// PCNTR counts more padding than there is data.
     #[error("PCNTR: {pcntr} octets of padding in {data} octets of data")]
@@ -90,10 +95,119 @@ pub enum OpenError {
     },
 }
 
-/// Octets that fill `len` up to whole blocks.
-pub(super) const fn padding(len: usize, block: usize) -> u8 {
-    // A block has at most 16 octets.
-    (len.next_multiple_of(block) - len) as u8
+/// What differs between command and response packets.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// Name of the header length field.
+    pub(super) header_length: &'static str,
+    /// Its value without a check.
+    pub(super) header_length_base: u8,
+    /// Octets of the head that are checked and not sent.
+    pub(super) not_sent: usize,
+    /// Octets of the packet, from its length field on, that are never ciphered.
+    pub(super) clear: usize,
+}
+
+impl Form {
+    /// Octets between what is never ciphered and the check.
+    const fn status_len(&self) -> usize {
+        HEAD_LEN - self.not_sent - self.clear
+    }
+}
+
+/// How a packet is secured.
+#[derive(Debug)]
+pub(super) struct Security<'a> {
+    pub(super) form: &'static Form,
+    pub(super) keys: &'a KeySet,
+    pub(super) check: Check,
+    pub(super) ciphered: bool,
+}
+
+/// The fields of a header that follow from the data.
+#[derive(Debug)]
+pub(super) struct Lengths {
+    /// CPL or RPL: octets after it.
+    pub(super) packet: [u8; 2],
+    /// CHL or RHL: octets after it up to the check, inclusive.
+    pub(super) header: u8,
+    pub(super) pcntr: u8,
+}
+
+impl Security<'_> {
+    pub(super) fn lengths(&self, data: &[u8]) -> Result<Lengths, SealError> {
+        let secured = self.form.status_len() + self.check_len() + data.len();
+        let block = self.keys.block_len();
+        let padded = if self.ciphered { secured.next_multiple_of(block) } else { secured };
+        let following = self.form.clear - 2 + padded;
+        let packet = u16::try_from(following).map_err(|_| SealError::TooLong(following))?.to_be_bytes();
+        // A block has at most 16 octets.
+        Ok(Lengths { packet, header: self.header_length(), pcntr: (padded - secured) as u8 })
+    }
+
+    /// The whole packet: `head` as far as it is sent, the check, `data`, padding.
+    pub(super) fn seal(&self, head: &[u8; HEAD_LEN], pcntr: u8, data: &[u8]) -> Vec<u8> {
+        let (_, sent) = head.split_at(self.form.not_sent);
+        let before_data = sent.len() + self.check_len();
+        let whole = before_data + data.len() + usize::from(pcntr);
+        let mut packet = Vec::with_capacity(whole);
+        packet.extend_from_slice(sent);
+        packet.resize(before_data, 0);
+        packet.extend_from_slice(data);
+        packet.resize(whole, 0);
+
+        let (before_data, body) = packet.split_at_mut(before_data);
+        let (_, check) = before_data.split_at_mut(sent.len());
+        check.iter_mut().zip(self.keys.compute(self.check, head, body)).for_each(|(to, from)| *to = from);
+        if self.ciphered {
+            let (_, secured) = packet.split_at_mut(self.form.clear);
+            self.keys.encipher(secured);
+        }
+        packet
+    }
+
+    /// The octets after those that are never ciphered, in clear. `header_length` has to be that of this level.
+    pub(super) fn decipher(&self, header_length: u8, secured: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let expected = self.header_length();
+        if header_length != expected {
+            let field = self.form.header_length;
+            return Err(OpenError::LevelMismatch { field, expected, found: header_length });
+        }
+        let mut deciphered = secured.to_vec();
+        if self.ciphered {
+            self.keys.decipher(&mut deciphered)?;
+        }
+        Ok(deciphered)
+    }
+
+    /// The data in what [`Security::decipher`] returned, once the check holds. What the padding is made of is not looked
+    /// at: cards fill it in their own ways.
+    pub(super) fn data(
+        &self,
+        head: &[u8; HEAD_LEN],
+        pcntr: u8,
+        mut deciphered: Vec<u8>,
+    ) -> Result<Vec<u8>, OpenError> {
+        let before_data = self.form.status_len() + self.check_len();
+        let mut body = deciphered.get(self.form.status_len()..).unwrap_or_default();
+        let check = take_slice(&mut body, self.check_len(), self.check.name())?;
+        if !self.keys.verify(self.check, check, head, body) {
+            return Err(OpenError::BadChecksum);
+        }
+        let data = unpadded(body.len(), pcntr)?;
+        deciphered.drain(..before_data);
+        deciphered.truncate(data);
+        Ok(deciphered)
+    }
+
+    fn check_len(&self) -> usize {
+        self.keys.check_len(self.check)
+    }
+
+    fn header_length(&self) -> u8 {
+        // A check has at most 8 octets.
+        self.form.header_length_base + self.check_len() as u8
+    }
 }
 
 /// Takes the next `N` octets off `rest`.
@@ -105,11 +219,7 @@ pub(super) fn take<const N: usize>(rest: &mut &[u8], field: &'static str) -> Res
 }
 
 /// Takes the next `len` octets off `rest`.
-pub(super) fn take_slice<'a>(
-    rest: &mut &'a [u8],
-    len: usize,
-    field: &'static str,
-) -> Result<&'a [u8], OpenError> {
+fn take_slice<'a>(rest: &mut &'a [u8], len: usize, field: &'static str) -> Result<&'a [u8], OpenError> {
     let too_short = OpenError::TooShort { field, expected: len, found: rest.len() };
     let (taken, left) = rest.split_at_checked(len).ok_or(too_short)?;
     *rest = left;
@@ -127,20 +237,7 @@ pub(super) fn take_length(rest: &mut &[u8], field: &'static str) -> Result<[u8; 
     }
 }
 
-/// Checks a header length field against `base` octets plus a check of `check_len` octets.
-pub(super) fn check_level(
-    field: &'static str,
-    found: u8,
-    base: u8,
-    check_len: usize,
-) -> Result<(), OpenError> {
-    // A check has at most 8 octets.
-    let expected = base + check_len as u8;
-    if found == expected { Ok(()) } else { Err(OpenError::LevelMismatch { field, expected, found }) }
-}
-
-/// Octets of data once `pcntr` octets of padding at the end of `data` octets are gone. What the padding holds is never
-/// looked at: cards fill it in their own ways.
+/// Octets of data once `pcntr` octets of padding at the end of `data` octets are gone.
 pub(super) fn unpadded(data: usize, pcntr: u8) -> Result<usize, OpenError> {
     data.checked_sub(usize::from(pcntr)).ok_or(OpenError::Padding { pcntr, data })
 }

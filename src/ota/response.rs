@@ -1,9 +1,9 @@
 //! Response packets, the proof of receipt (PoR) of a command (TS 102 225 §5.2).
 //!
 //! ```text
-//! RPL(2) RHL(1) TAR(3) | CNTR(5) PCNTR(1) RSC(1) CC(0, 4 or 8) data padding
+//! RPL(2) RHL(1) TAR(3) | CNTR(5) PCNTR(1) RSC(1) check(0, RC 2 or 4, CC 4 or 8) data padding
 //! ```
-//! RPL counts what follows it, RHL the octets from TAR to the CC. Ciphered is what stands after the bar. The CC covers
+//! RPL counts what follows it, RHL the octets from TAR to the check. Ciphered is what stands after the bar. The check covers
 //! everything but itself, padding included, and before it the three octets `02 71 00` of the user data header: always these
 //! three, also when the response travelled in parts with other headers.
 //!
@@ -13,16 +13,13 @@
 use std::fmt;
 
 use super::fields::{Cntr, Tar};
-use super::key::KeySet;
-use super::packet::{OpenError, SealError, check_level, padding, take, take_length, take_slice, unpadded};
+use super::key_set::KeySet;
+use super::packet::{
+    Form, HEAD_LEN, Lengths, OpenError, SealError, Security, SecurityError, take, take_length, unpadded,
+};
 use super::spi::{Integrity, Spi2};
 
-/// RHL without a check: TAR to RSC.
-const RHL_BASE: u8 = 0x0A;
-/// Octets of the packet before the part that may be ciphered: RPL to TAR.
-const CLEAR_LEN: usize = 6;
-/// Octets of CNTR, PCNTR and RSC.
-const STATUS_LEN: usize = 7;
+const FORM: Form = Form { header_length: "RHL", header_length_base: 0x0A, not_sent: UDH.len(), clear: 6 };
 /// The user data header of an unsplit response.
 const UDH: [u8; 3] = [0x02, 0x71, 0x00];
 
@@ -119,70 +116,32 @@ pub struct OpenedResponse {
     pub protected: bool,
 }
 
-/// Secures a response as the SPI2 of its command `asked` and returns the packet from RPL on.
+/// Secures a response as the SPI2 of its command `asked` and returns the packet from RPL on. An RC is the one agreed on for
+/// `keys` ([`KeySet::with_crc`]).
 ///
 /// # Errors
-/// [`SealError::Unsupported`] for RC and DS, [`SealError::TooLong`] if the packet exceeds its length field.
+/// [`SealError::Security`] for DS, [`SealError::TooLong`] if the packet exceeds its length field.
 pub fn seal(header: &ResponseHeader, asked: Spi2, keys: &KeySet, data: &[u8]) -> Result<Vec<u8>, SealError> {
-    let integrity = asked.por_integrity();
-    let check_len = keys.check_len(integrity).ok_or(SealError::Unsupported(integrity))?;
-    let secured_len = STATUS_LEN + check_len + data.len();
-    let pcntr = if asked.por_ciphered() { padding(secured_len, keys.algorithm().block_len()) } else { 0 };
-    let rpl = CLEAR_LEN - 2 + secured_len + usize::from(pcntr);
-    let rpl = u16::try_from(rpl).map_err(|_| SealError::TooLong(rpl))?;
-
-    let head = Head {
-        rpl: rpl.to_be_bytes(),
-        // A check has at most 8 octets.
-        rhl: RHL_BASE + check_len as u8,
-        header: *header,
-        pcntr,
-    };
-    let head = head.octets();
-    let (_, sent) = head.split_at(UDH.len());
-    let mut packet = Vec::with_capacity(usize::from(rpl) + 2);
-    packet.extend_from_slice(sent);
-    packet.resize(packet.len() + check_len, 0);
-    packet.extend_from_slice(data);
-    packet.resize(usize::from(rpl) + 2, 0);
-
-    let (_, secured) = packet.split_at_mut(CLEAR_LEN);
-    let (_, checked) = secured.split_at_mut(STATUS_LEN);
-    let (check, body) = checked.split_at_mut(check_len);
-    if integrity == Integrity::Cc {
-        check.iter_mut().zip(keys.cc(&head, body)).for_each(|(to, from)| *to = from);
-    }
-    if asked.por_ciphered() {
-        keys.encipher(secured);
-    }
-    Ok(packet)
+    let security = security(asked, keys)?;
+    let lengths = security.lengths(data)?;
+    let pcntr = lengths.pcntr;
+    Ok(security.seal(&head(header, lengths), pcntr, data))
 }
 
 /// Opens a packet (from RPL on) at the level that the SPI2 of its command `asked` for. A packet with less is refused, also
-/// when it reports an error in clear; [`read_clear`] reads that one as the hint it is.
+/// when it reports an error in clear; [`read_clear`] reads that one as the hint it is. An RC is the one agreed on for `keys`
+/// ([`KeySet::with_crc`]).
 ///
 /// # Errors
 /// [`OpenError`] if the packet is malformed, not at this level, not under these keys, or changed.
 pub fn open(packet: &[u8], asked: Spi2, keys: &KeySet) -> Result<OpenedResponse, OpenError> {
     let Clear { rpl, rhl, tar, secured } = Clear::read(packet)?;
-    let integrity = asked.por_integrity();
-    let check_len = keys.check_len(integrity).ok_or(OpenError::Unsupported(integrity))?;
-    check_level("RHL", rhl, RHL_BASE, check_len)?;
-    let mut secured = secured.to_vec();
-    if asked.por_ciphered() {
-        keys.decipher(&mut secured)?;
-    }
-    let Status { cntr, pcntr, rsc, rest } = Status::read(&secured)?;
-    let mut body = rest;
-    let check = take_slice(&mut body, check_len, "CC")?;
-    if integrity == Integrity::Cc {
-        let head = Head { rpl, rhl, header: ResponseHeader { tar, cntr, rsc }, pcntr };
-        if !keys.cc_is(check, &head.octets(), body) {
-            return Err(OpenError::BadChecksum);
-        }
-    }
-    let data = body.iter().copied().take(unpadded(body.len(), pcntr)?).collect();
-    Ok(OpenedResponse { tar, cntr, rsc, data, protected: integrity == Integrity::Cc })
+    let security = security(asked, keys)?;
+    let deciphered = security.decipher(rhl, secured)?;
+    let Status { cntr, pcntr, rsc, .. } = Status::read(&deciphered)?;
+    let head = head(&ResponseHeader { tar, cntr, rsc }, Lengths { packet: rpl, header: rhl, pcntr });
+    let data = security.data(&head, pcntr, deciphered)?;
+    Ok(OpenedResponse { tar, cntr, rsc, data, protected: asked.por_integrity() == Integrity::Cc })
 }
 
 /// Reads the TAR of a packet (from RPL on), which always stands in clear. Nothing is proved by it.
@@ -200,7 +159,10 @@ pub fn peek(packet: &[u8]) -> Result<Tar, OpenError> {
 /// [`OpenError::LevelMismatch`] if the packet carries a check; other [`OpenError`]s if it is malformed.
 pub fn read_clear(packet: &[u8]) -> Result<OpenedResponse, OpenError> {
     let Clear { rhl, tar, secured, .. } = Clear::read(packet)?;
-    check_level("RHL", rhl, RHL_BASE, 0)?;
+    let expected = FORM.header_length_base;
+    if rhl != expected {
+        return Err(OpenError::LevelMismatch { field: FORM.header_length, expected, found: rhl });
+    }
     let Status { cntr, pcntr, rsc, rest } = Status::read(secured)?;
     let data = rest.iter().copied().take(unpadded(rest.len(), pcntr)?).collect();
     Ok(OpenedResponse { tar, cntr, rsc, data, protected: false })
@@ -242,22 +204,17 @@ impl<'a> Status<'a> {
     }
 }
 
-/// The user data header and everything before the CC: the first 16 octets that the CC covers.
-struct Head {
-    rpl: [u8; 2],
-    rhl: u8,
-    header: ResponseHeader,
-    pcntr: u8,
+/// The user data header and everything before the check: the first 16 octets that it covers.
+const fn head(header: &ResponseHeader, lengths: Lengths) -> [u8; HEAD_LEN] {
+    let [u1, u2, u3] = UDH;
+    let Lengths { packet: [l1, l2], header: rhl, pcntr } = lengths;
+    let ResponseHeader { tar: Tar([t1, t2, t3]), cntr, rsc } = *header;
+    let [c1, c2, c3, c4, c5] = cntr.octets();
+    [u1, u2, u3, l1, l2, rhl, t1, t2, t3, c1, c2, c3, c4, c5, pcntr, rsc.0]
 }
 
-impl Head {
-    const fn octets(&self) -> [u8; 16] {
-        let [u1, u2, u3] = UDH;
-        let [l1, l2] = self.rpl;
-        let ResponseHeader { tar: Tar([t1, t2, t3]), cntr, rsc } = self.header;
-        let [c1, c2, c3, c4, c5] = cntr.octets();
-        [u1, u2, u3, l1, l2, self.rhl, t1, t2, t3, c1, c2, c3, c4, c5, self.pcntr, rsc.0]
-    }
+fn security(asked: Spi2, keys: &KeySet) -> Result<Security<'_>, SecurityError> {
+    Ok(Security { form: &FORM, keys, check: keys.response_check(asked)?, ciphered: asked.por_ciphered() })
 }
 
 #[cfg(test)]
@@ -265,23 +222,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ota::crc::Crc;
     use crate::ota::key::{Algorithm, Key};
 
     const HEADER: ResponseHeader =
         ResponseHeader { tar: Tar([0xB0, 0x00, 0x11]), cntr: Cntr::ZERO, rsc: Rsc::OK };
 
     fn keys(algorithm: Algorithm) -> KeySet {
-        let key = |octet| Key::new(algorithm, &[octet; 16]).unwrap();
+        let octets = match algorithm {
+            Algorithm::Aes | Algorithm::TripleDes2 => 16,
+            Algorithm::TripleDes3 => 24,
+            Algorithm::Des => 8,
+        };
+        let key = |octet| Key::new(algorithm, &[octet; 24][..octets]).unwrap();
         KeySet::new(1, key(1), key(2), 8).unwrap()
     }
 
-    /// No check or CC, with and without ciphering.
+    /// Every check that is built, with and without ciphering, any reserved bits.
     fn asked() -> impl Strategy<Value = Spi2> {
-        prop::sample::select(vec![Spi2(0x21), Spi2(0x29), Spi2(0x31), Spi2(0x39)])
+        any::<u8>().prop_map(Spi2).prop_filter("no signature", |asked| asked.por_integrity() != Integrity::Ds)
     }
 
     fn algorithms() -> impl Strategy<Value = Algorithm> {
-        prop::sample::select(vec![Algorithm::Aes, Algorithm::TripleDes2])
+        prop::sample::select(&Algorithm::ALL[..])
     }
 
     proptest! {
@@ -382,13 +345,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_refused_by_name() {
+    fn signatures_are_refused_by_name() {
         let keys = keys(Algorithm::Aes);
-        for (asked, integrity) in [(Spi2(0x05), Integrity::Rc), (Spi2(0x0D), Integrity::Ds)] {
-            assert_eq!(seal(&HEADER, asked, &keys, &[]), Err(SealError::Unsupported(integrity)));
-            let clear = seal(&HEADER, Spi2(0x01), &keys, &[]).unwrap();
-            assert_eq!(open(&clear, asked, &keys), Err(OpenError::Unsupported(integrity)));
-        }
+        let unsupported = SecurityError::Unsupported(Integrity::Ds);
+        assert_eq!(seal(&HEADER, Spi2(0x0D), &keys, &[]), Err(unsupported.into()));
+        let clear = seal(&HEADER, Spi2(0x01), &keys, &[]).unwrap();
+        assert_eq!(open(&clear, Spi2(0x0D), &keys), Err(unsupported.into()));
+    }
+
+    #[test]
+    fn an_rc_is_the_one_agreed_on() {
+        let keys = keys(Algorithm::Aes);
+        let asked = Spi2(0x25);
+        let packet = seal(&HEADER, asked, &keys, b"data").unwrap();
+        assert_eq!(packet[..3], [0x00, 0x13, 0x0E]);
+        let opened = open(&packet, asked, &keys).unwrap();
+        assert_eq!((opened.data.as_slice(), opened.protected), (&b"data"[..], false), "it proves nothing");
+        let crc_16 = keys.with_crc(Crc::Crc16);
+        let mismatch = OpenError::LevelMismatch { field: "RHL", expected: 0x0C, found: 0x0E };
+        assert_eq!(open(&packet, asked, &crc_16), Err(mismatch));
+        assert_eq!(seal(&HEADER, asked, &crc_16, b"data").unwrap()[..3], [0x00, 0x11, 0x0C]);
     }
 
     #[test]

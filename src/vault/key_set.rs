@@ -20,8 +20,8 @@ pub struct ClearKeySet {
 }
 
 impl ClearKeySet {
-    /// A key set with number `kvn` (0 to 15) and a checksum of `cc_len` octets (8; with AES also 4). Keys have 16, 24
-    /// or 32 octets with AES and 16 with two-key triple DES; KIK, which wraps keys for the card, may be missing.
+    /// A key set with number `kvn` (0 to 15) and a checksum of `cc_len` octets (8; with AES also 4). [`Key::new`] says
+    /// how long keys are; KIK, which wraps keys for the card, may be missing.
     ///
     /// # Errors
     /// [`KeyError`] names what does not fit.
@@ -78,14 +78,14 @@ impl ClearKeySet {
         self.cc_len
     }
 
-    /// Whether a key is all zero, or its two halves of triple DES are equal: seen on test cards, worth a warning.
+    /// Whether a key is weak ([`Key::is_weak`]): seen on test cards, worth a warning.
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        [Some(&self.kic), Some(&self.kid), self.kik.as_ref()].into_iter().flatten().any(|key| {
-            let (first, second) = key.split_at(key.len() / 2);
-            key.iter().all(|octet| *octet == 0)
-                || (self.algorithm == Algorithm::TripleDes2 && first == second)
-        })
+        let (kic, kid, kik) = self.keys();
+        [Some(kic), Some(kid), kik]
+            .into_iter()
+            .flatten()
+            .any(|octets| Key::new(self.algorithm, octets).is_ok_and(|key| key.is_weak()))
     }
 
     /// What secures packets.
@@ -132,11 +132,14 @@ mod tests {
         let weak = |algorithm, kic: &[u8], kid: &[u8]| {
             ClearKeySet::new(1, algorithm, 8, kic, kid, None).expect("taken").is_weak()
         };
-        let halves = [[1; 8], [2; 8]].concat();
+        let halves = [[0x23; 8], [0x45; 8]].concat();
         assert!(!weak(Algorithm::Aes, &[1; 16], &[2; 16]));
         assert!(weak(Algorithm::Aes, &[1; 16], &[0; 16]));
-        assert!(weak(Algorithm::TripleDes2, &halves, &[1; 16]));
+        assert!(weak(Algorithm::TripleDes2, &halves, &[0x23; 16]));
+        assert!(weak(Algorithm::TripleDes2, &[0x23; 16], &halves));
         assert!(!weak(Algorithm::TripleDes2, &halves, &halves));
+        let kik = ClearKeySet::new(1, Algorithm::TripleDes2, 8, &halves, &halves, Some(&[0; 16]));
+        assert!(kik.expect("taken").is_weak());
     }
 
     #[test]

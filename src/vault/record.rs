@@ -98,6 +98,8 @@ enum AlgorithmRecord {
     Unknown = 0,
     Aes = 1,
     TripleDes2 = 2,
+    TripleDes3 = 3,
+    Des = 4,
 }
 
 impl Drop for KeySetRecord {
@@ -215,6 +217,8 @@ impl KeySetRecord {
         let algorithm = match key_set.algorithm() {
             Algorithm::Aes => AlgorithmRecord::Aes,
             Algorithm::TripleDes2 => AlgorithmRecord::TripleDes2,
+            Algorithm::TripleDes3 => AlgorithmRecord::TripleDes3,
+            Algorithm::Des => AlgorithmRecord::Des,
         };
         let (kic, kid, kik) = key_set.keys();
         Self {
@@ -232,6 +236,8 @@ impl KeySetRecord {
         let algorithm = match self.algorithm() {
             AlgorithmRecord::Aes => Algorithm::Aes,
             AlgorithmRecord::TripleDes2 => Algorithm::TripleDes2,
+            AlgorithmRecord::TripleDes3 => Algorithm::TripleDes3,
+            AlgorithmRecord::Des => Algorithm::Des,
             AlgorithmRecord::Unknown => return Err(malformed),
         };
         let number = |number: u32| u8::try_from(number).map_err(|_| malformed);
@@ -276,6 +282,25 @@ mod tests {
         let golden = hex::decode(golden.trim()).expect("hexadecimal digits");
         assert_eq!(hex::encode(wrapped()), hex::encode(&golden));
         assert_eq!(unwrap(&master(), CARD, &golden), Ok(key_sets()));
+    }
+
+    #[test]
+    fn every_algorithm_is_read_as_it_is_written() {
+        let key_sets: Vec<_> = (1..)
+            .zip([
+                (Algorithm::Aes, 24),
+                (Algorithm::TripleDes2, 16),
+                (Algorithm::TripleDes3, 24),
+                (Algorithm::Des, 8),
+            ])
+            .map(|(kvn, (algorithm, octets))| {
+                let key = vec![0xAB; octets];
+                ClearKeySet::new(kvn, algorithm, 8, &key, &key, Some(&key)).expect("keys")
+            })
+            .collect();
+        assert_eq!(key_sets.len(), Algorithm::ALL.len());
+        let record = wrap(&master(), &SeededRng::new(7), CARD, &key_sets).expect("wraps");
+        assert_eq!(unwrap(&master(), CARD, &record), Ok(key_sets));
     }
 
     #[test]

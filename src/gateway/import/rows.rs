@@ -353,19 +353,8 @@ impl<'a> Reading<'a> {
     }
 
     fn algorithm(&mut self, line: &Line<'_>, profile: Option<&Profile>) -> Option<Algorithm> {
-        let name = self.required(line, Column::Alg, "aes or 3des2")?;
-        let algorithm = match name {
-            "aes" => Algorithm::Aes,
-            "3des2" => Algorithm::TripleDes2,
-            "3des3" => {
-                self.errors.add(line.number, Column::Alg, "expected aes or 3des2; 3des3 is not served yet");
-                return None;
-            }
-            _ => {
-                self.errors.add(line.number, Column::Alg, "expected aes or 3des2");
-                return None;
-            }
-        };
+        let name = self.required(line, Column::Alg, "aes, 3des2, 3des3 or des")?;
+        let algorithm = self.parsed(line, Column::Alg, str::parse)?;
         let allowed = profile.filter(|profile| !profile.mt.algorithms.iter().any(|allowed| allowed == name));
         if let Some(profile) = allowed {
             let expected = format!(
@@ -420,7 +409,7 @@ impl<'a> Reading<'a> {
             self.warnings.add(
                 line.number,
                 Column::Kic(index),
-                "the key set has a weak key: all zero, or equal halves",
+                "the key set has a weak key: all zero, equal parts, or known as weak for DES",
             );
         }
         Some(keys)
