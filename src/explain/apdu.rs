@@ -1,12 +1,15 @@
 //! C-APDUs and R-APDUs, with what ENVELOPE, FETCH and their like carry (TS 102 221 §10, §11; TS 102 223 §6 to §9).
 
 use super::context::Context;
+use super::file;
 use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::hex;
 use super::{tpdu, user_data};
 use crate::ota::apdu::StatusWord;
 use crate::ota::comprehension_tlv::{command, tag, template};
+
+const UNKNOWN: &str = "unknown instruction";
 
 /// Explains a C-APDU.
 pub(super) fn command(span: Span<'_>, context: &mut Context<'_>) -> Node {
@@ -69,7 +72,8 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
     Node::of("R-APDU", span).clause("TS 102 221 §10.2").children(fields.finish())
 }
 
-fn status(sw: u16, node: Node) -> Node {
+/// SW1 SW2.
+pub(super) fn status(sw: u16, node: Node) -> Node {
     node.value(StatusWord(sw).meaning().unwrap_or("not defined")).clause("TS 102 221 §10.2.1")
 }
 
@@ -78,8 +82,16 @@ fn data(ins: u8, span: Span<'_>, node: Node, context: &mut Context<'_>) -> Node 
         0xC2 => node.child(template(span, context)),
         0x14 => node.children(tlv::all(span, |tlv| object(tlv, context))),
         0xA4 => match span.octets {
-            [high, low] => node.value(format!("file {high:02X}{low:02X}")),
+            [.., high, low] => {
+                let file = u16::from_be_bytes([*high, *low]);
+                context.file = Some(file);
+                node.value(file::name(file)).clause("TS 102 221 §13")
+            }
             _ => node.value(hex(span.octets)),
+        },
+        0xD6 | 0xDC => match context.file {
+            Some(file) => file::contents(file, span, node),
+            None => node.value(format!("[{}]", octets(span.len()))).note("of a file that is not known").hide(),
         },
         // PUT KEY, STORE DATA and whatever begins a session under keys.
         0xD8 | 0xE2 => node.value(format!("[{}]", octets(span.len()))).hide(),
@@ -184,7 +196,8 @@ fn class(cla: u8) -> String {
     }
 }
 
-fn instruction(ins: u8) -> &'static str {
+/// The name of an instruction (TS 102 221 §10.1.2, GlobalPlatform).
+pub(super) fn instruction(ins: u8) -> &'static str {
     match ins {
         0x04 => "DEACTIVATE FILE",
         0x10 => "TERMINAL PROFILE",
@@ -220,8 +233,13 @@ fn instruction(ins: u8) -> &'static str {
         0xE8 => "LOAD",
         0xF0 => "SET STATUS",
         0xF2 => "STATUS",
-        _ => "unknown instruction",
+        _ => UNKNOWN,
     }
+}
+
+/// Whether a class and an instruction are what cards of this kind know.
+pub(super) fn is_known(cla: u8, ins: u8) -> bool {
+    matches!(cla, 0x00..=0x03 | 0x80..=0x84 | 0xA0) && instruction(ins) != UNKNOWN
 }
 
 fn p1_words(ins: u8, p1: u8) -> String {
@@ -236,7 +254,8 @@ fn p1_words(ins: u8, p1: u8) -> String {
     }
 }
 
-fn proactive(kind: u8) -> String {
+/// A type of proactive command (TS 102 223 §9.4).
+pub(super) fn proactive(kind: u8) -> String {
     match kind {
         command::REFRESH => "REFRESH",
         0x02 => "MORE TIME",

@@ -1,7 +1,9 @@
 //! What an explanation knows beside the octets it is at: keys, what was said before, where a message comes from.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use super::script::Script;
 use super::keys::{Hint, Keys, NotOpened, Opened};
 use crate::ota::{
     Cntr, Concatenation, Insertion, Joined, OpenedCommand, OpenedResponse, PartError, PartSet, Reference, Spi2, Tar, UserData,
@@ -33,6 +35,8 @@ pub(super) struct Context<'k> {
     destination: String,
     sets: BTreeMap<SetKey, (PartSet, usize)>,
     sent: Vec<Sent>,
+    /// The file that the commands of a script have selected.
+    pub(super) file: Option<u16>,
     /// What the message comes to, in a line.
     pub(super) verdict: Option<String>,
 }
@@ -54,6 +58,8 @@ pub(super) struct Sent {
     pub(super) cntr: Option<Cntr>,
     /// The packet from CPL on.
     pub(super) packet: Vec<u8>,
+    /// The script in it.
+    pub(super) script: Option<Rc<Script>>,
 }
 
 /// The parts of a message that have come.
@@ -76,6 +82,7 @@ impl<'k> Context<'k> {
             destination: String::new(),
             sets: BTreeMap::new(),
             sent: Vec::new(),
+            file: None,
             verdict: None,
         }
     }

@@ -132,12 +132,13 @@ impl CardKeys {
         self.cards.is_empty()
     }
 
-    /// Lets `open` try the key sets: those of the card that the hint names first, then all others if `proves` (an opened
+    /// Lets `open` try the key sets that are `named`: those of the card that the hint names first, then all others if `proves` (an opened
     /// packet has a checksum that only the right keys fit).
     fn try_all<T>(
         &mut self,
         hint: Hint<'_>,
         proves: bool,
+        named: impl Fn(&&KeySet) -> bool,
         open: impl Fn(&KeySet) -> Result<T, OpenError>,
     ) -> Result<Opened<T>, NotOpened> {
         let of_card = |name: &str| self.cards.iter().position(|card| card.name == name);
@@ -153,7 +154,7 @@ impl CardKeys {
         let mut failure = NotOpened::NoKeySet;
         for index in hinted.into_iter().chain(others) {
             let Some(card) = self.cards.get(index) else { continue };
-            for keys in &card.key_sets {
+            for keys in card.key_sets.iter().filter(&named) {
                 match open(keys) {
                     Ok(packet) => {
                         let (card, key_set) = (card.name.clone(), keys.version());
@@ -162,7 +163,8 @@ impl CardKeys {
                         }
                         return Ok(Opened { card, key_set, packet });
                     }
-                    Err(OpenError::OtherKeySet { .. }) => {}
+                    // Another key set than the packet names.
+                    Err(OpenError::Security(_)) => {}
                     // That of the hinted card says most.
                     Err(error) if failure == NotOpened::NoKeySet => failure = NotOpened::Open(error),
                     Err(_) => {}
@@ -177,7 +179,7 @@ impl Keys for CardKeys {
     fn command(&mut self, packet: &[u8], number: Option<&str>) -> Result<Opened<OpenedCommand>, NotOpened> {
         let clear = command::peek(packet).map_err(NotOpened::Open)?;
         let proves = clear.spi1.integrity() == Integrity::Cc;
-        self.try_all(Hint { card: None, number }, proves, |keys| command::open(packet, keys))
+        self.try_all(Hint { card: None, number }, proves, |_| true, |keys| command::open(packet, keys))
     }
 
     fn response(
@@ -189,11 +191,7 @@ impl Keys for CardKeys {
     ) -> Result<Opened<OpenedResponse>, NotOpened> {
         response::peek(packet).map_err(NotOpened::Open)?;
         let proves = asked.por_integrity() == Integrity::Cc;
-        self.try_all(hint, proves, |keys| match key_set {
-            Some(expected) if expected != keys.version() => {
-                Err(OpenError::OtherKeySet { field: "KIc", found: expected << 4, expected: keys.kic_octet() })
-            }
-            _ => response::open(packet, asked, keys),
-        })
+        let named = |keys: &&KeySet| key_set.is_none_or(|key_set| key_set == keys.version());
+        self.try_all(hint, proves, named, |keys| response::open(packet, asked, keys))
     }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::apdu;
 use super::message;
+use super::script;
 use crate::ota::apdu::StatusWord;
 use crate::ota::tp::{Deliver, Submit};
 use crate::ota::{Integrity, Spi1, UserData};
@@ -30,6 +32,10 @@ pub enum Kind {
     Apdu,
     /// An R-APDU.
     ApduResponse,
+    /// A script for remote management.
+    Script,
+    /// What answers a script.
+    ScriptResponse,
 }
 
 /// A name that no kind has.
@@ -41,16 +47,18 @@ pub struct KindError {
 
 impl Kind {
     /// Every kind, those first that are guessed first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Smpp,
         Self::UserData,
         Self::Command,
         Self::Response,
         Self::Message,
         Self::Apdu,
+        Self::Script,
         Self::Deliver,
         Self::Submit,
         Self::ApduResponse,
+        Self::ScriptResponse,
     ];
 
     /// The name by which it is asked for.
@@ -66,6 +74,8 @@ impl Kind {
             Self::Message => "message",
             Self::Apdu => "apdu",
             Self::ApduResponse => "rapdu",
+            Self::Script => "script",
+            Self::ScriptResponse => "script-response",
         }
     }
 
@@ -82,6 +92,8 @@ impl Kind {
             Self::Message => "an applet message",
             Self::Apdu => "a C-APDU",
             Self::ApduResponse => "an R-APDU",
+            Self::Script => "a script",
+            Self::ScriptResponse => "a response to a script",
         }
     }
 
@@ -102,11 +114,19 @@ impl Kind {
     /// | response packet | RPL counts the rest, RHL is one of a response |
     /// | applet message | an application tag 1 to 7 whose length counts the rest, then the version |
     /// | C-APDU | a class and an instruction that are known, Lc and Le fit |
+    /// | script | a template AA or AE, or commands with classes and instructions that are known, one behind the other |
     /// | SMS-DELIVER, SMS-SUBMIT | every field fits up to the last octet, the type of address is one |
     /// | R-APDU | the last two octets are a status word |
+    /// | response to a script | a template AB or AF, or a number and a status word |
+    ///
+    /// An SMPP PDU, user data with CPI or RPI, and an applet message are taken for nothing else beside.
     #[must_use]
     pub fn guess(octets: &[u8]) -> (Vec<Self>, bool) {
-        let fits: Vec<Self> = Self::ALL.into_iter().filter(|kind| kind.fits(octets)).collect();
+        let mut fits: Vec<Self> = Self::ALL.into_iter().filter(|kind| kind.fits(octets)).collect();
+        let marked = matches!(octets, [_, 0x70 | 0x71, 0x00, ..] | [_, 0x00, 0x03, _, _, _, 0x70 | 0x71, ..]);
+        if matches!(fits.first(), Some(Self::Smpp | Self::Message)) || marked {
+            fits.truncate(1);
+        }
         if fits.is_empty() { (begun(octets).into_iter().collect(), false) } else { (fits, true) }
     }
 
@@ -124,6 +144,8 @@ impl Kind {
             Self::Deliver => is_address(octets.get(1..)) && Deliver::parse(octets).is_ok(),
             Self::Submit => is_address(octets.get(2..)) && Submit::parse(octets).is_ok(),
             Self::ApduResponse => is_status(octets),
+            Self::Script => script::is_script(octets),
+            Self::ScriptResponse => script::is_response(octets),
         }
     }
 }
@@ -187,17 +209,11 @@ fn is_address(octets: Option<&[u8]>) -> bool {
 
 fn is_apdu(octets: &[u8]) -> bool {
     let [cla, ins, _, _, body @ ..] = octets else { return false };
-    let class = matches!(cla, 0x00..=0x03 | 0x80..=0x84 | 0xA0);
-    let known = matches!(
-        ins,
-        0x04 | 0x10 | 0x12 | 0x14 | 0x20 | 0x2C | 0x32 | 0x44 | 0x70 | 0x82 | 0x88 | 0xA2 | 0xA4 | 0xB0 | 0xB2
-            | 0xC0 | 0xC2 | 0xCA | 0xCB | 0xD6 | 0xD8 | 0xDB | 0xDC | 0xE2 | 0xE4 | 0xE6 | 0xE8 | 0xF0 | 0xF2
-    );
     let lengths = match body {
         [] | [_] => true,
         [lc, data @ ..] => data.len() == usize::from(*lc) || data.len() == usize::from(*lc) + 1,
     };
-    class && known && lengths
+    apdu::is_known(*cla, *ins) && lengths
 }
 
 fn is_status(octets: &[u8]) -> bool {

@@ -125,11 +125,10 @@ fn in_words(message: &Message) -> String {
     let none = || "none".to_owned();
     match message {
         Message::BindingRequest(request) => format!(
-            "binding: IMEI {} has EID {}, IMSI {} ({:?})",
+            "binding: IMEI {} has EID {}, IMSI {}",
             request.imei,
             request.eid,
-            request.imsi.map_or_else(none, |imsi| imsi.to_string()),
-            request.trigger
+            request.imsi.map_or_else(none, |imsi| imsi.to_string())
         ),
         Message::BindingResponse(response) => format!("binding {}: {:?}", response.tid, response.result).to_lowercase(),
         Message::WriteCard(write) => {

@@ -11,7 +11,7 @@
 //! | `smpp` | PDUs |
 //! | `tpdu`, `user_data` | SMS-DELIVER and SMS-SUBMIT; headers and parts |
 //! | `secured` | command and response packets |
-//! | `content`, `message` | what is in them |
+//! | `content`, `message`, `script`, `file` | what is in them: applet messages, scripts, contents of files |
 //! | `apdu`, `tlv` | C-APDUs and R-APDUs, data objects of the toolkit |
 //! | `capture` | whole dialogues |
 //! | `keys`, `context` | what opens packets; what was said before |
@@ -21,10 +21,12 @@ mod apdu;
 mod capture;
 mod content;
 mod context;
+mod file;
 mod keys;
 mod kind;
 mod message;
 mod node;
+mod script;
 mod secured;
 mod smpp;
 pub mod text;
@@ -101,5 +103,15 @@ fn nodes(kind: Kind, span: Span<'_>, context: &mut Context<'_>) -> Vec<Node> {
         Kind::Message => vec![message::explain(span).0],
         Kind::Apdu => vec![apdu::command(span, context)],
         Kind::ApduResponse => vec![apdu::response(span, context)],
+        Kind::Script => {
+            let (node, words, _) = script::script(span, context);
+            context.verdict = Some(words);
+            vec![node]
+        }
+        Kind::ScriptResponse => {
+            let (node, words) = script::response(span, None, false);
+            context.verdict = Some(words);
+            vec![node]
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Command and response packets, field by field, opened where there are keys (TS 102 225 §5, TS 31.115 §4).
 
+use std::rc::Rc;
+
 use super::content;
 use super::context::{Context, Direction, Sent};
 use super::keys::{Hint, NotOpened, Opened};
 use super::node::{Fields, Node, Span, octets};
+use super::script::Script;
 use super::words::{self, hex};
 use crate::ota::{
-    Cntr, Integrity, OpenError, OpenedCommand, OpenedResponse, PorRequest, Rsc, Spi1, Spi2, Tar, response,
+    Cntr, Crc, Integrity, OpenError, OpenedCommand, OpenedResponse, PorRequest, Rsc, Spi1, Spi2, Tar, response,
 };
 
 /// The name of a command packet's node.
@@ -18,6 +21,8 @@ pub(super) const RESPONSE: &str = "response packet";
 const CHL_BASE: u8 = 0x0D;
 /// RHL of a packet without a check: TAR to RSC.
 const RHL_BASE: u8 = 0x0A;
+/// The user data header of a response, which its check covers.
+const UDH: [u8; 3] = [0x02, 0x71, 0x00];
 /// The last RSC that is defined.
 const RSC_LAST: u8 = 0x0C;
 
@@ -86,7 +91,12 @@ fn command_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context
         }
         Err(error) => (None, not_opened(&error), None),
     };
-    let mut layout = Layout { check: check_name(spi1.integrity()), check_len, rsc: false, secured, tar };
+    let secured = match (spi1.integrity(), spi1.ciphered()) {
+        (Integrity::Rc, false) => redundancy(&[], packet, check_len, secured),
+        _ => secured,
+    };
+    let mut layout =
+        Layout { check: check_name(spi1.integrity()), check_len, rsc: false, secured, tar, answered: None };
     let mut found = Found::default();
     match (spi1.ciphered(), clear) {
         (false, _) => {
@@ -110,6 +120,7 @@ fn command_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context
             key_set: if spi2.por_ciphered() { kic >> 4 } else { kid >> 4 },
             cntr: found.cntr,
             packet: packet.to_vec(),
+            script: found.script,
         }),
     };
     context.verdict = Some(sealed_as.verdict(context.direction, &layout.secured, before));
@@ -141,9 +152,15 @@ fn response_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Contex
         Ok(Opened { card, key_set, packet }) => (proof(&card, key_set, integrity), Some(packet)),
         Err(error) => (not_opened(&error), None),
     };
-    let mut layout = Layout { check: check_name(integrity), check_len, rsc: true, secured, tar };
-    let mut found = Found::default();
     let ciphered = asked.map_or_else(|| !seems_clear(fields.rest()), Spi2::por_ciphered);
+    let secured = match (integrity, ciphered) {
+        (Integrity::Rc, false) => redundancy(&UDH, span.octets, check_len, secured),
+        _ => secured,
+    };
+    let of_command = answered.clone();
+    let mut layout =
+        Layout { check: check_name(integrity), check_len, rsc: true, secured, tar, answered: of_command };
+    let mut found = Found::default();
     match (ciphered, clear) {
         (true, Some(OpenedResponse { cntr, rsc, data, .. })) => {
             let secured_len = fields.rest().len();
@@ -198,8 +215,13 @@ fn level(packet: &[u8], tar: Tar, check_len: usize, context: &mut Context<'_>) -
         let number = context.number().map(str::to_owned);
         let hint = Hint { card: None, number: number.as_deref() };
         let mut failure = NotOpened::NoKeys;
-        // PoR always, with CC or without a check, ciphered first.
-        let levels: &[u8] = if check_len == 0 { &[] } else { &[0x19, 0x09] };
+        // PoR always, with CC or RC, ciphered first.
+        let levels: &[u8] = match check_len {
+            0 => &[],
+            2 => &[0x15],
+            4 => &[0x19, 0x09, 0x15],
+            _ => &[0x19, 0x09],
+        };
         for asked in levels.iter().copied().map(Spi2) {
             match context.keys.response(packet, asked, None, hint) {
                 Ok(opened) => {
@@ -223,6 +245,8 @@ struct Layout {
     rsc: bool,
     secured: Secured,
     tar: Tar,
+    /// The command that a response answers.
+    answered: Option<Sent>,
 }
 
 /// What the fields behind the TAR say.
@@ -232,6 +256,8 @@ struct Found {
     rsc: Option<Rsc>,
     /// The data in words.
     words: Option<String>,
+    /// The script that the data are.
+    script: Option<Rc<Script>>,
 }
 
 impl Layout {
@@ -276,9 +302,10 @@ impl Layout {
         };
         if data_len > 0 {
             let data = fields.rest().before(data_len);
-            let place = content::Place { response: self.rsc, deciphered, tar: self.tar };
-            let (node, words) = content::data(data, place, context);
-            found.words = words;
+            let place =
+                content::Place { response: self.rsc, deciphered, tar: self.tar, answered: self.answered.as_ref() };
+            let content::Data { node, words, script } = content::data(data, place, context);
+            (found.words, found.script) = (words, script);
             fields.take("data", data_len, |_, _| node)?;
         }
         fields.all("padding", |_, node| node);
@@ -432,6 +459,21 @@ fn tar(fields: &mut Fields<'_>) -> Option<Tar> {
         }
     })?;
     Some(Tar(tar))
+}
+
+/// Whether the RC of a packet that is not ciphered is right; `before` is what it covers beside the packet.
+fn redundancy(before: &[u8], packet: &[u8], check_len: usize, otherwise: Secured) -> Secured {
+    let crc = match check_len {
+        2 => Crc::Crc16,
+        4 => Crc::Crc32,
+        _ => return otherwise,
+    };
+    let Some((head, behind)) = packet.split_at_checked(16 - before.len()) else { return otherwise };
+    let Some((found, body)) = behind.split_at_checked(check_len) else { return otherwise };
+    match crc.checksum(&[before, head].concat(), body).get(..check_len) == Some(found) {
+        true => Secured::Opened("right; it proves no sender".to_owned()),
+        false => Secured::Failed("the RC is wrong: the packet was changed".to_owned()),
+    }
 }
 
 /// Which check a response seems to have, by its length.

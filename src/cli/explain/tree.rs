@@ -49,6 +49,8 @@ pub(super) fn of_dialogues(dialogues: &Dialogues, full: bool) -> String {
 #[derive(Default)]
 struct Text {
     text: String,
+    /// The clause of the line before: the same one is not said again.
+    clause: Option<&'static str>,
 }
 
 /// How the lines below a node look.
@@ -120,7 +122,9 @@ impl Text {
         let gutter = "| ".repeat(nested);
         let mut lines = shown.into_iter();
         let first = lines.next().unwrap_or_default();
-        let words = words(node, name_width);
+        let clause = node.clause.filter(|clause| self.clause != Some(*clause));
+        self.clause = node.clause.or(self.clause);
+        let words = words(node, name_width, clause);
         self.line(&format!("{gutter}{range:>range_width$}  {first:<23}  {}{words}", "  ".repeat(depth)));
         for line in lines {
             self.line(&format!("{gutter}{:>range_width$}  {line}", ""));
@@ -140,8 +144,8 @@ fn look(octets: &Octets) -> Look<'_> {
 }
 
 /// Name, value, notes, what is wrong, clause.
-fn words(node: &Node, name_width: usize) -> String {
-    let Node { name, value, clause, note, problem, .. } = node;
+fn words(node: &Node, name_width: usize, clause: Option<&'static str>) -> String {
+    let Node { name, value, note, problem, .. } = node;
     let mut line = match value {
         Some(value) => format!("{name:<name_width$}  {value}"),
         None => name.to_string(),
