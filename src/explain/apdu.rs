@@ -14,7 +14,12 @@ const UNKNOWN: &str = "unknown instruction";
 /// Explains a C-APDU.
 pub(super) fn command(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let mut fields = Fields::new(span);
-    let name = span.octets.get(1).map_or("instruction", |ins| instruction(*ins));
+    let name = match span.octets {
+        // What is asked for, in b8 to b5 of P1.
+        [0x80..=0xFF, 0xF2, 0x10..=0xFF, ..] => "GET STATUS",
+        [_, ins, ..] => instruction(*ins),
+        _ => "header",
+    };
     let _ = command_fields(&mut fields, context);
     Node::of("C-APDU", span).value(name).clause("TS 102 221 §10.1").children(fields.finish())
 }
@@ -23,8 +28,10 @@ fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
     let [ins] = fields
         .fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
-    fields.fixed("P1", |[p1], node| node.value(p1_words(ins, p1)))?;
-    fields.fixed("P2", |[_], node| node)?;
+    fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
+        Some(words) => node.value(words),
+        None => node,
+    })?;
     let rest = fields.rest();
     let len = match rest.octets {
         [] => return Some(()),
@@ -87,7 +94,7 @@ fn data(ins: u8, span: Span<'_>, node: Node, context: &mut Context<'_>) -> Node 
                 context.file = Some(file);
                 node.value(file::name(file)).clause("TS 102 221 §13")
             }
-            _ => node.value(hex(span.octets)),
+            _ => node.value(hex(span.octets)).unknown(),
         },
         0xD6 | 0xDC => match context.file {
             Some(file) => file::contents(file, span, node),
@@ -123,8 +130,8 @@ fn template(span: Span<'_>, context: &mut Context<'_>) -> Node {
         }
         _ => object(tlv, context),
     });
-    let node = Node::of(name, template.whole).clause("TS 101 220 §7.2").children(objects);
-    if behind.is_empty() { node } else { node.child(Node::of("more octets", behind).note("after the template")) }
+    let node = Node::of(name, span).clause("TS 101 220 §7.2").children(objects);
+    if behind.is_empty() { node } else { node.child(Node::of("more octets", behind).note("behind the template")) }
 }
 
 /// A COMPREHENSION-TLV object (TS 102 223 §8).
@@ -176,7 +183,9 @@ fn object(Tlv { tag: tag_octet, whole, value }: Tlv<'_>, context: &mut Context<'
             };
             node("location status").value(words).clause("TS 102 223 §8.27")
         }
-        (number, _) => Node::of(format!("object {number:02X}"), whole).value(hex(octets)).clause("TS 101 220 §7.2"),
+        (number, _) => {
+            Node::of(format!("object {number:02X}"), whole).value(hex(octets)).clause("TS 101 220 §7.2").unknown()
+        }
     }
 }
 
@@ -242,16 +251,31 @@ pub(super) fn is_known(cla: u8, ins: u8) -> bool {
     matches!(cla, 0x00..=0x03 | 0x80..=0x84 | 0xA0) && instruction(ins) != UNKNOWN
 }
 
-fn p1_words(ins: u8, p1: u8) -> String {
-    match (ins, p1) {
-        (0xA4, 0x00) => "by file id".to_owned(),
-        (0xA4, 0x04) => "by application id".to_owned(),
-        (0xA4, 0x08) => "by path from the MF".to_owned(),
-        (0xA4, 0x09) => "by path from the current DF".to_owned(),
+/// P1 and P2, where they are more than zeros.
+fn parameters(ins: u8, [p1, p2]: [u8; 2]) -> Option<String> {
+    Some(match (ins, p1) {
+        (0xA4, _) => {
+            let by = match p1 {
+                0x00 => "by file id",
+                0x04 => "by application id",
+                0x08 => "by path from the MF",
+                0x09 => "by path from the current DF",
+                _ => "in another way",
+            };
+            let answer = match p2 & 0x1C {
+                0x04 => ", answer FCP",
+                0x0C => ", no answer",
+                _ => "",
+            };
+            format!("{by}{answer}")
+        }
+        (0xB2 | 0xDC, 0) => "current record".to_owned(),
         (0xB2 | 0xDC, number) => format!("record {number}"),
-        (0xB0 | 0xD6, high) if high & 0x80 != 0 => format!("short file id {:02X}", high & 0x1F),
-        _ => format!("{p1:02X}"),
-    }
+        (0xB0 | 0xD6, high) if high & 0x80 != 0 => format!("short file id {:02X}, offset {p2}", high & 0x1F),
+        (0xB0 | 0xD6, _) => format!("offset {}", u16::from_be_bytes([p1, p2])),
+        (_, 0) if p2 == 0 => return None,
+        _ => format!("{p1:02X} {p2:02X}"),
+    })
 }
 
 /// A type of proactive command (TS 102 223 §9.4).

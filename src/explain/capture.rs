@@ -106,7 +106,7 @@ pub fn capture(capture: &Capture, keys: &mut dyn Keys) -> Dialogues {
 
 fn event(seen: &DialoguePdu, connection: usize, time_ns: u64, context: &mut Context<'_>) -> Event {
     let DialoguePdu { from, packet, octets, pdu, .. } = seen;
-    context.place = *packet;
+    context.place.packet = *packet;
     context.from_client = Some(*from == Side::Client);
     let tree = smpp::pdu(Span::whole(octets), context).in_octets(octets);
     let verdict = message_of(&pdu.body)

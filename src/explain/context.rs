@@ -1,6 +1,7 @@
 //! What an explanation knows beside the octets it is at: keys, what was said before, where a message comes from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 
 use super::script::Script;
@@ -20,20 +21,38 @@ pub(super) enum Direction {
     FromCard,
 }
 
+/// Where something was seen: places are in the order of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The packet of the capture, from 1; 0 where there is no capture.
+    pub(super) packet: usize,
+    /// sequence_number of the PDU.
+    pub(super) sequence: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.packet > 0 {
+            write!(f, "packet {}, ", self.packet)?;
+        }
+        write!(f, "sequence {}", self.sequence)
+    }
+}
+
 /// Whose parts they are: source, destination, reference number, number of parts.
 type SetKey = (String, String, Reference, u8);
 
 pub(super) struct Context<'k> {
     pub(super) keys: &'k mut dyn Keys,
-    /// Where in a capture this is: the packet, from 1.
-    pub(super) place: usize,
+    /// Where this is.
+    pub(super) place: Place,
     /// Whether the PDU is of the side that opened the connection, where that is known: mostly the ESME.
     pub(super) from_client: Option<bool>,
     /// Which way the message goes, where that is known.
     pub(super) direction: Option<Direction>,
     source: String,
     destination: String,
-    sets: BTreeMap<SetKey, (PartSet, usize)>,
+    sets: BTreeMap<SetKey, (PartSet, Place)>,
     sent: Vec<Sent>,
     /// The file that the commands of a script have selected.
     pub(super) file: Option<u16>,
@@ -45,7 +64,7 @@ pub(super) struct Context<'k> {
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     /// Where it was seen.
-    pub(super) place: usize,
+    pub(super) place: Place,
     /// The card's number.
     pub(super) number: Option<String>,
     /// The card whose keys opened it.
@@ -65,7 +84,7 @@ pub(super) struct Sent {
 /// The parts of a message that have come.
 pub(super) struct Parts {
     /// Where the first one was seen.
-    pub(super) begun: usize,
+    pub(super) begun: Place,
     pub(super) missing: usize,
     pub(super) joined: Option<Joined>,
     pub(super) insertion: Insertion,
@@ -75,7 +94,7 @@ impl<'k> Context<'k> {
     pub(super) fn new(keys: &'k mut dyn Keys) -> Self {
         Self {
             keys,
-            place: 1,
+            place: Place::default(),
             from_client: None,
             direction: None,
             source: String::new(),
@@ -88,8 +107,9 @@ impl<'k> Context<'k> {
     }
 
     /// Another PDU begins.
-    pub(super) fn begin_pdu(&mut self, command: CommandId) {
+    pub(super) fn begin_pdu(&mut self, command: CommandId, sequence: u32) {
         self.verdict = None;
+        self.place.sequence = sequence;
         self.direction = match command {
             CommandId::SUBMIT_SM | CommandId::SUBMIT_MULTI | CommandId::REPLACE_SM => Some(Direction::ToCard),
             CommandId::DELIVER_SM => Some(Direction::FromCard),
@@ -144,7 +164,7 @@ impl<'k> Context<'k> {
     }
 
     /// Notes a command packet to a card. Where the same octets went out before, it gives where.
-    pub(super) fn note_sent(&mut self, sent: Sent) -> Option<usize> {
+    pub(super) fn note_sent(&mut self, sent: Sent) -> Option<Place> {
         let before = self.sent.iter().find(|before| before.packet == sent.packet).map(|before| before.place);
         self.sent.push(sent);
         before

@@ -143,7 +143,7 @@ impl Kind {
             Self::Apdu => is_apdu(octets),
             Self::Deliver => is_address(octets.get(1..)) && Deliver::parse(octets).is_ok(),
             Self::Submit => is_address(octets.get(2..)) && Submit::parse(octets).is_ok(),
-            Self::ApduResponse => is_status(octets),
+            Self::ApduResponse => is_status(octets) && !is_template(octets),
             Self::Script => script::is_script(octets),
             Self::ScriptResponse => script::is_response(octets),
         }
@@ -214,6 +214,11 @@ fn is_apdu(octets: &[u8]) -> bool {
         [lc, data @ ..] => data.len() == usize::from(*lc) || data.len() == usize::from(*lc) + 1,
     };
     apdu::is_known(*cla, *ins) && lengths
+}
+
+/// Whether octets are a response to a script in an expanded format.
+fn is_template(octets: &[u8]) -> bool {
+    matches!(octets, [0xAB | 0xAF, ..]) && script::is_response(octets)
 }
 
 fn is_status(octets: &[u8]) -> bool {

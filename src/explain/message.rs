@@ -83,8 +83,8 @@ fn field(Tlv { tag, whole, value }: Tlv<'_>) -> Node {
             named(node("lastState"), value_octets, &["none", "accepted", "confirmed", "rolledBack", "refused"])
         }
         (0x96, _) => node("moCounter").value(number(value_octets)),
-        (0xBE, _) => node("ext").value(format!("extensions, {}", octets(value.len()))),
-        _ => Node::of(format!("data object {tag:02X}"), whole).value(hex(value_octets)),
+        (0xBE, _) => node("ext").value(format!("extensions, {}", octets(value.len()))).unknown(),
+        _ => Node::of(format!("data object {tag:02X}"), whole).value(hex(value_octets)).unknown(),
     }
 }
 

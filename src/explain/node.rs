@@ -40,6 +40,9 @@ pub struct Node {
     /// Whether its octets are a secret: they are in no node and no output.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
+    /// Whether nobody knows what its octets mean.
+    #[serde(skip)]
+    pub(super) unknown: bool,
     /// What it consists of.
     pub children: Vec<Node>,
 }
@@ -90,6 +93,22 @@ impl Node {
 
     pub(super) fn children(mut self, children: Vec<Self>) -> Self {
         self.children.extend(children);
+        self
+    }
+
+    /// Octets that mean something else to somebody.
+    pub(super) fn unknown(self) -> Self {
+        Self { unknown: true, ..self }
+    }
+
+    /// The same without the octets that are not understood, here and below: they may be keys.
+    pub(super) fn hide_unknown(mut self) -> Self {
+        let leaf = self.children.is_empty();
+        if leaf && (self.unknown || self.problem.is_some() || self.value.is_none()) {
+            self.value = None;
+            return self.hide();
+        }
+        self.children = self.children.into_iter().map(Self::hide_unknown).collect();
         self
     }
 

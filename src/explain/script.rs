@@ -147,7 +147,7 @@ impl<'a> Reading<'a> {
                     self.options.chaining = Chaining::read(octets);
                     Node::of("script chaining", whole).value(chaining(octets)).clause("TS 102 226 §5.2.1.4")
                 }
-                _ => Node::of(format!("object {tag:02X}"), whole).value(hex(octets)).problem("no object of a script"),
+                _ => Node::of(format!("object {tag:02X}"), whole).value(hex(octets)).problem("no object of a script").unknown(),
             }
         })
     }
@@ -312,7 +312,7 @@ impl ResponseReading<'_> {
             (0x90, [value]) => node("bad format").value(Problem::BadFormat(BadFormat(*value)).to_string()),
             (0x81, [value]) => node("immediate action").value(Problem::ImmediateAction(*value).to_string()),
             (0x83, [value]) => node("script chaining").value(Problem::Chaining(*value).to_string()),
-            (tag, octets) => Node::of(format!("object {tag:02X}"), *whole).value(hex(octets)),
+            (tag, octets) => Node::of(format!("object {tag:02X}"), *whole).value(hex(octets)).unknown(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::content;
-use super::context::{Context, Direction, Sent};
+use super::context::{Context, Direction, Place, Sent};
 use super::keys::{Hint, NotOpened, Opened};
 use super::node::{Fields, Node, Span, octets};
 use super::script::Script;
@@ -23,6 +23,8 @@ const CHL_BASE: u8 = 0x0D;
 const RHL_BASE: u8 = 0x0A;
 /// The user data header of a response, which its check covers.
 const UDH: [u8; 3] = [0x02, 0x71, 0x00];
+/// Octets of the smallest block that is ciphered.
+const BLOCK_LEAST: usize = 8;
 /// The last RSC that is defined.
 const RSC_LAST: u8 = 0x0C;
 
@@ -56,7 +58,7 @@ fn command_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context
         return None;
     };
     let spi1 = Spi1(spi1);
-    let [chl] = header_length(fields, "CHL", CHL_BASE, spi1.integrity())?;
+    let [chl] = header_length(fields, "CHL", CHL_BASE, Some(spi1.integrity()))?;
     fields.fixed("SPI1", |[octet], node| {
         let node = node.value(words::spi1(Spi1(octet))).clause("TS 102 225 §5.1.1");
         if octet & 0xE0 == 0 { node } else { node.note("reserved bits are set") }
@@ -143,11 +145,16 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
 fn response_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context<'_>) -> Option<Option<String>> {
     let whole = length(fields, "RPL")?;
     let check_len = span.octets.get(2).map_or(0, |rhl| usize::from(rhl.saturating_sub(RHL_BASE)));
-    header_length(fields, "RHL", RHL_BASE, of_length(check_len))?;
+    header_length(fields, "RHL", RHL_BASE, None)?;
     let tar = tar(fields)?;
     let level = if whole { level(span.octets, tar, check_len, context) } else { Level::clear(None) };
     let Level { asked, opened, answered, certain } = level;
     let integrity = asked.map_or_else(|| of_length(check_len), Spi2::por_integrity);
+    let integrity = match asked {
+        // Four octets are a CRC-32 or a short CC: the packet tells.
+        None if check_len == 4 && is_right(Crc::Crc32, &UDH, span.octets) => Integrity::Rc,
+        _ => integrity,
+    };
     let (secured, clear) = match opened {
         Ok(Opened { card, key_set, packet }) => (proof(&card, key_set, integrity), Some(packet)),
         Err(error) => (not_opened(&error), None),
@@ -181,7 +188,7 @@ fn response_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Contex
     }
     context.verdict = Some(por_verdict(&found, &layout.secured, answered.as_ref().filter(|_| certain)));
     let answered = answered.map(|sent| {
-        let how = if certain { "answers the command of packet" } else { "seems to answer the command of packet" };
+        let how = if certain { "answers the command in" } else { "seems to answer the command in" };
         format!("{how} {}", sent.place)
     });
     Some(match (answered, asked) {
@@ -329,7 +336,7 @@ impl Layout {
         );
         let mut inner = Fields::new(Span::whole(&clear));
         let _ = self.fields(&mut inner, true, context, found);
-        let children = inner.finish();
+        let children = inner.finish().into_iter().map(Node::hide_unknown).collect();
         fields.all("ciphered", |span, node| {
             let value = format!("{}, deciphered", octets(span.len()));
             node.value(value).clause("TS 102 225 §5.1.2").children(children).in_octets(&clear)
@@ -359,7 +366,7 @@ struct Sealed {
 }
 
 impl Sealed {
-    fn verdict(&self, direction: Option<Direction>, secured: &Secured, before: Option<usize>) -> String {
+    fn verdict(&self, direction: Option<Direction>, secured: &Secured, before: Option<Place>) -> String {
         let mut words = vec![match direction {
             Some(Direction::FromCard) => "command packet of the card".to_owned(),
             Some(Direction::ToCard) => "command to the card".to_owned(),
@@ -427,26 +434,30 @@ fn length(fields: &mut Fields<'_>, name: &'static str) -> Option<bool> {
     Some(right)
 }
 
+/// The header length; `integrity` is the check that the header names, which a response leaves to its command.
 fn header_length(
     fields: &mut Fields<'_>,
     name: &'static str,
     base: u8,
-    integrity: Integrity,
+    integrity: Option<Integrity>,
 ) -> Option<[u8; 1]> {
     fields.fixed(name, |[len], node| {
         let node = node.clause("TS 102 225 §5.1");
-        let check = match (len.checked_sub(base), integrity) {
-            (Some(0), _) => "no check".to_owned(),
-            (Some(check), integrity) => format!("{} of {}", check, check_name(integrity)),
-            (None, _) => return node.value(len.to_string()).problem(format!("expected at least {base}")),
+        let Some(check) = len.checked_sub(base) else {
+            return node.value(len.to_string()).problem(format!("expected at least {base}"));
         };
-        let expected: &[u8] = match integrity {
-            Integrity::None => &[0],
-            Integrity::Rc => &[2, 4],
-            Integrity::Cc | Integrity::Ds => &[4, 8],
+        let (expected, check_name): (&[u8], _) = match integrity {
+            Some(Integrity::None) => (&[0], "check"),
+            Some(Integrity::Rc) => (&[2, 4], "RC"),
+            Some(Integrity::Cc) => (&[4, 8], "CC"),
+            Some(Integrity::Ds) => (&[], "DS"),
+            None => (&[0, 2, 4, 8], if check == 2 { "RC" } else if check == 8 { "CC" } else { "RC or CC" }),
         };
-        let node = node.value(format!("{len}, {check}"));
-        if expected.contains(&(len - base)) { node } else { node.problem("does not fit the check that SPI names") }
+        let node = match check {
+            0 => node.value(format!("{len}, no check")),
+            check => node.value(format!("{len}, {check} of {check_name}")),
+        };
+        if expected.contains(&check) { node } else { node.problem("does not fit the check that SPI names") }
     })
 }
 
@@ -468,12 +479,20 @@ fn redundancy(before: &[u8], packet: &[u8], check_len: usize, otherwise: Secured
         4 => Crc::Crc32,
         _ => return otherwise,
     };
-    let Some((head, behind)) = packet.split_at_checked(16 - before.len()) else { return otherwise };
-    let Some((found, body)) = behind.split_at_checked(check_len) else { return otherwise };
-    match crc.checksum(&[before, head].concat(), body).get(..check_len) == Some(found) {
+    match is_right(crc, before, packet) {
         true => Secured::Opened("right; it proves no sender".to_owned()),
         false => Secured::Failed("the RC is wrong: the packet was changed".to_owned()),
     }
+}
+
+/// Whether a packet that is not ciphered has this RC. It covers `before` and what stands before it, 16 octets, and what
+/// stands behind.
+fn is_right(crc: Crc, before: &[u8], packet: &[u8]) -> bool {
+    let split = packet.split_at_checked(16 - before.len());
+    let split = split.and_then(|(head, behind)| Some((head, behind.split_at_checked(crc.len())?)));
+    split.is_some_and(|(head, (found, body))| {
+        crc.checksum(&[before, head].concat(), body).get(..crc.len()) == Some(found)
+    })
 }
 
 /// Which check a response seems to have, by its length.
@@ -485,9 +504,9 @@ const fn of_length(check_len: usize) -> Integrity {
     }
 }
 
-/// Whether CNTR, PCNTR and RSC are as in a response that is not ciphered: no padding, and a status that is defined.
+/// Whether a response is not ciphered, by its looks: no padding and a status that is defined, or no whole blocks.
 fn seems_clear(secured: Span<'_>) -> bool {
-    matches!(secured.octets, [_, _, _, _, _, 0, 0..=RSC_LAST, ..])
+    matches!(secured.octets, [_, _, _, _, _, 0, 0..=RSC_LAST, ..]) || !secured.len().is_multiple_of(BLOCK_LEAST)
 }
 
 const fn check_name(integrity: Integrity) -> &'static str {

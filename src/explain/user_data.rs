@@ -162,7 +162,7 @@ fn payload(fields: &mut Fields<'_>, user_data: &UserData, context: &mut Context<
     };
     let mut inner = Fields::new(Span::whole(&joined.payload));
     whole(&mut inner, joined.content, context);
-    let from = format!("{total} parts, the first one in packet {}", parts.begun);
+    let from = format!("{total} parts, the first one in {}", parts.begun);
     let node = Node::new(JOINED).value(format!("{} of {from}", octets(joined.payload.len())));
     fields.push(node.clause("TS 31.115 §4.3").children(inner.finish()).in_octets(&joined.payload));
 }

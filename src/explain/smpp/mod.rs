@@ -12,9 +12,10 @@ use fields::Message;
 /// Explains one PDU, from command_length on.
 pub(super) fn pdu(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let mut fields = Fields::new(span);
-    let command = header(&mut fields, span.len());
-    let name = command.map_or_else(|| "SMPP PDU".to_owned(), |command| command.to_string());
-    if let Some(command) = command {
+    let header = header(&mut fields, span.len());
+    let name = header.map_or_else(|| "SMPP PDU".to_owned(), |(command, _)| command.to_string());
+    if let Some((command, sequence)) = header {
+        context.begin_pdu(command, sequence);
         body(command, &mut fields, context);
     }
     Node::of(name, span).clause("SMPP 3.4 §3.2").children(fields.finish())
@@ -36,7 +37,7 @@ pub(super) fn pdus(span: Span<'_>, context: &mut Context<'_>) -> Vec<Node> {
     nodes
 }
 
-fn header(fields: &mut Fields<'_>, found: usize) -> Option<CommandId> {
+fn header(fields: &mut Fields<'_>, found: usize) -> Option<(CommandId, u32)> {
     fields.fixed("command_length", |octets, node| {
         let length = u32::from_be_bytes(octets);
         let node = node.value(length.to_string()).clause("SMPP 3.4 §5.1.1");
@@ -53,15 +54,14 @@ fn header(fields: &mut Fields<'_>, found: usize) -> Option<CommandId> {
         let status = CommandStatus(u32::from_be_bytes(octets));
         node.value(status.to_string()).clause("SMPP 3.4 §5.1.3")
     })?;
-    fields.fixed("sequence_number", |octets, node| {
+    let sequence = fields.fixed("sequence_number", |octets, node| {
         node.value(u32::from_be_bytes(octets).to_string()).clause("SMPP 3.4 §5.1.4")
     })?;
-    command
+    Some((command?, u32::from_be_bytes(sequence)))
 }
 
 fn body(command: CommandId, fields: &mut Fields<'_>, context: &mut Context<'_>) {
     let mut message = Message::default();
-    context.begin_pdu(command);
     if fields::mandatory(command, fields, &mut message, context).is_none() {
         return;
     }
