@@ -11,6 +11,7 @@
 //! | [`comprehension_tlv`] | COMPREHENSION-TLV and BER-TLV data objects | TS 101 220 §7.1 |
 //! | [`apdu`] | command APDUs and status words | TS 102 221 §10, §11 |
 //! | [`script`] | scripts of commands and the answers to them | TS 102 226 §5 |
+//! | [`ef`] | elementary files of a subscription | TS 31.102 §4, TS 102 221 §13 |
 //! | [`tp`] | SMS-DELIVER and SMS-SUBMIT | TS 23.040 §9.2.2 |
 //!
 //! A *packet* here begins with its length field (CPL or RPL). The user data header before it (`02 70 00`, `02 71 00`)
@@ -24,6 +25,7 @@ mod cipher;
 pub mod command;
 pub mod comprehension_tlv;
 pub mod crc;
+pub mod ef;
 pub mod fields;
 pub mod key;
 pub mod key_set;

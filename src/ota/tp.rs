@@ -100,6 +100,22 @@ impl TpAddress {
         &self.octets
     }
 
+    /// Semi-octets of the address, fillers not counted: 0 to 20.
+    #[must_use]
+    pub const fn semi_octets(&self) -> u8 {
+        self.semi_octets
+    }
+
+    /// Reads an address from its length on: number of semi-octets, type of address, digits. Also gives what follows.
+    ///
+    /// # Errors
+    /// [`TpError::TooShort`], [`TpError::Address`].
+    pub fn parse(octets: &[u8]) -> Result<(Self, &[u8]), TpError> {
+        let mut rest = octets;
+        let address = Self::take(&mut rest, "address")?;
+        Ok((address, rest))
+    }
+
     fn take(rest: &mut &[u8], field: &'static str) -> Result<Self, TpError> {
         let [semi_octets, type_of_address] = take(rest, field)?;
         if semi_octets > ADDRESS_LEN_MAX {

@@ -75,7 +75,7 @@ impl fmt::Display for Problem {
 pub fn decode_response(data: &[u8]) -> Result<ScriptResponse, ScriptError> {
     match data {
         [template::RESPONSE | template::RESPONSE_INDEFINITE, rest @ ..]
-            if !rest.first().is_some_and(|sw1| sw1 & 0xF0 == 0x90) =>
+            if rest.first().is_none_or(|sw1| sw1 & 0xF0 != 0x90) =>
         {
             expanded(data)
         }
