@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 00 to 7F | itself a character of the default alphabet; 1B begins one of the extension table |
 //! | 80 | UCS2, two octets a character |
-//! | 81 | number of characters, bits 15 to 8 of a base pointer, characters |
+//! | 81 | number of characters, base pointer without its lower seven bits (1), characters |
 //! | 82 | number of characters, base pointer (2), characters |
 //!
 //! Characters behind a base pointer are of the default alphabet, or the base pointer plus their lower seven bits where b8 is 1.

@@ -8,28 +8,22 @@ use zeroize::Zeroizing;
 use super::{BLANK, Ef, EfError, Fields};
 use crate::ota::comprehension_tlv::{BerTlv, read_ber};
 
+/// The key set identifier that says that there are no keys.
+const NO_KEYS: u8 = 0x07;
+
 /// EF.Keys or EF.KeysPS (TS 31.102 §4.2.3, §4.2.4): key set identifier, CK and IK. Wiped when dropped, and not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// Which authentication they are from, 0 to 6.
+    /// Key set identifier: which authentication they are from, 0 to 6; 7 for none.
     identifier: u8,
     keys: Zeroizing<[u8; 32]>,
 }
 
 impl Keys {
-    /// The key set identifier that says that there are no keys.
-    pub const NONE: u8 = 0x07;
-
     /// No keys.
     #[must_use]
     pub fn none() -> Self {
-        Self { identifier: Self::NONE, keys: Zeroizing::new([BLANK; 32]) }
-    }
-
-    /// The key set identifier.
-    #[must_use]
-    pub const fn identifier(&self) -> u8 {
-        self.identifier
+        Self { identifier: NO_KEYS, keys: Zeroizing::new([BLANK; 32]) }
     }
 
     pub(super) fn decode(file: Ef, octets: &[u8]) -> Result<Self, EfError> {
@@ -43,7 +37,7 @@ impl Keys {
     }
 
     pub(super) fn describe(&self, fields: &mut Fields) {
-        let none = if self.identifier == Self::NONE { " no keys" } else { "" };
+        let none = if self.identifier == NO_KEYS { " no keys" } else { "" };
         fields.put("key set identifier", 1, format_args!("{:02X}{none}", self.identifier));
         fields.put_secret("CK", 16);
         fields.put_secret("IK", 16);

@@ -60,17 +60,18 @@ pub struct Location {
     file: Ef,
     /// TMSI; P-TMSI and its signature; GUTI; 5G-GUTI.
     identities: Vec<u8>,
-    plmn: Option<Plmn>,
+    /// The network of the last registration.
+    pub plmn: Option<Plmn>,
+    /// LAC and an octet of no use; LAC and RAC; TAC.
     area: Vec<u8>,
-    status: u8,
+    /// Update status: 00 the network knows the card there, 01 it does not, others that it refused it.
+    pub status: u8,
 }
 
-impl Location {
-    /// Status: the network knows the card there.
-    pub const UPDATED: u8 = 0x00;
-    /// Status: it does not.
-    pub const NOT_UPDATED: u8 = 0x01;
+/// Update status: not updated.
+const NOT_UPDATED: u8 = 0x01;
 
+impl Location {
     /// No temporary identity, no area of this network, not updated; `None` for files of another kind.
     #[must_use]
     pub fn unknown(file: Ef, plmn: Plmn) -> Option<Self> {
@@ -80,26 +81,8 @@ impl Location {
             identities: vec![0xFF; layout.identities_len()],
             plmn: Some(plmn),
             area: layout.no_area.to_vec(),
-            status: Self::NOT_UPDATED,
+            status: NOT_UPDATED,
         })
-    }
-
-    /// The network of the last registration.
-    #[must_use]
-    pub const fn plmn(&self) -> Option<Plmn> {
-        self.plmn
-    }
-
-    /// The area in it: LAC and an octet of its own use, LAC and RAC, or TAC.
-    #[must_use]
-    pub fn area(&self) -> &[u8] {
-        &self.area
-    }
-
-    /// The update status.
-    #[must_use]
-    pub const fn status(&self) -> u8 {
-        self.status
     }
 
     pub(super) fn decode(file: Ef, octets: &[u8]) -> Result<Self, EfError> {

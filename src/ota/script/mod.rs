@@ -98,13 +98,8 @@ pub enum ScriptError {
     #[error("script options: expected none in the compact format")]
     Options,
     /// The first octet begins no template.
-    #[error("template: expected {expected}, found {found:02X?}")]
-    Template {
-        /// The tags that are possible.
-        expected: &'static str,
-        /// The first octet, if there is one.
-        found: Option<u8>,
-    },
+    #[error("template: expected {0} as its first octet")]
+    Template(&'static str),
     /// The length of the template, or an object of a response.
     #[error(transparent)]
     Tlv(#[from] TlvError),
@@ -149,7 +144,7 @@ fn open_template<'a>(
             (template, []) => Ok(Template { indefinite: false, objects: template.value }),
             (_, rest) => Err(ScriptError::Trailing(rest.len())),
         },
-        _ => Err(ScriptError::Template { expected, found: data.first().copied() }),
+        _ => Err(ScriptError::Template(expected)),
     }
 }
 
