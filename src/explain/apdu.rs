@@ -1,7 +1,7 @@
 //! C-APDUs and R-APDUs, with what ENVELOPE, FETCH and their like carry (TS 102 221 §10, §11; TS 102 223 §6 to §9).
 
 use super::context::Context;
-use super::file;
+use super::file::{self, File};
 use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::hex;
@@ -26,9 +26,9 @@ pub(super) fn command(span: Span<'_>, context: &mut Context<'_>) -> Node {
 
 fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<()> {
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
-    let [ins] = fields
-        .fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
-    fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
+    let [ins] =
+        fields.fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
+    let [p1, _] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
         Some(words) => node.value(words),
         None => node,
     })?;
@@ -48,11 +48,11 @@ fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<
     let found = fields.rest().len();
     if found < len {
         let problem = format!("Lc says {}, found {found}", octets(len));
-        fields.all("data", |span, node| data(ins, span, node, context).problem(problem));
+        fields.all("data", |span, node| data(ins, p1 == 0x04, span, node, context).problem(problem));
         return None;
     }
     if len > 0 {
-        fields.take("data", len, |span, node| data(ins, span, node, context))?;
+        fields.take("data", len, |span, node| data(ins, p1 == 0x04, span, node, context))?;
     }
     if !fields.rest().is_empty() {
         fields.fixed("Le", |[le], node| {
@@ -81,25 +81,29 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
 
 /// SW1 SW2.
 pub(super) fn status(sw: u16, node: Node) -> Node {
-    node.value(StatusWord(sw).meaning().unwrap_or("not defined")).clause("TS 102 221 §10.2.1")
+    let node = node.clause("TS 102 221 §10.2.1");
+    match StatusWord(sw).meaning() {
+        Some(meaning) => node.value(meaning),
+        None => node.value("not defined").unknown(),
+    }
 }
 
-fn data(ins: u8, span: Span<'_>, node: Node, context: &mut Context<'_>) -> Node {
+/// The data of a command. SELECT is `by_name` of an application (P1 = 04), or by identifiers.
+fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Context<'_>) -> Node {
     match ins {
         0xC2 => node.child(template(span, context)),
         0x14 => node.children(tlv::all(span, |tlv| object(tlv, context))),
-        0xA4 => match span.octets {
-            [.., high, low] => {
-                let file = u16::from_be_bytes([*high, *low]);
-                context.file = Some(file);
-                node.value(file::name(file)).clause("TS 102 221 §13")
+        0xA4 => match (by_name, span.octets.as_chunks()) {
+            (false, (ids, [])) => {
+                context.file = ids.iter().fold(context.file, |file, id| file.select(u16::from_be_bytes(*id)));
+                node.value(context.file.to_string()).clause("TS 102 221 §13")
             }
-            _ => node.value(hex(span.octets)).unknown(),
+            _ => {
+                context.file = File::default();
+                node.value(hex(span.octets))
+            }
         },
-        0xD6 | 0xDC => match context.file {
-            Some(file) => file::contents(file, span, node),
-            None => node.value(format!("[{}]", octets(span.len()))).note("of a file that is not known").hide(),
-        },
+        0xD6 | 0xDC => file::contents(context.file, span, node),
         // PUT KEY, STORE DATA and whatever begins a session under keys.
         0xD8 | 0xE2 => node.value(format!("[{}]", octets(span.len()))).hide(),
         _ => node,
@@ -131,7 +135,11 @@ fn template(span: Span<'_>, context: &mut Context<'_>) -> Node {
         _ => object(tlv, context),
     });
     let node = Node::of(name, span).clause("TS 101 220 §7.2").children(objects);
-    if behind.is_empty() { node } else { node.child(Node::of("more octets", behind).note("behind the template")) }
+    if behind.is_empty() {
+        node
+    } else {
+        node.child(Node::of("more octets", behind).note("behind the template"))
+    }
 }
 
 /// A COMPREHENSION-TLV object (TS 102 223 §8).
@@ -145,16 +153,16 @@ fn object(Tlv { tag: tag_octet, whole, value }: Tlv<'_>, context: &mut Context<'
         (tag::DEVICE_IDENTITIES, [from, to]) => node("device identities")
             .value(format!("{} to {}", device(*from), device(*to)))
             .clause("TS 102 223 §8.7"),
-        (tag::RESULT, [result, ..]) => {
-            node("result").value(result_words(*result)).clause("TS 102 223 §8.12")
-        }
+        (tag::RESULT, [result, ..]) => node("result").value(result_words(*result)).clause("TS 102 223 §8.12"),
         (tag::ADDRESS, [ton, digits @ ..]) => {
             let filler = usize::from(digits.last().is_some_and(|octet| octet >> 4 == 0xF));
             node("address")
                 .value(tpdu::number(*ton, digits, digits.len() * 2 - filler))
                 .clause("TS 102 223 §8.1")
         }
-        (tag::SMS_TPDU, _) => node("SMS TPDU").clause("TS 102 223 §8.13").child(tpdu::deliver(value, context)),
+        (tag::SMS_TPDU, _) => {
+            node("SMS TPDU").clause("TS 102 223 §8.13").child(tpdu::deliver(value, context))
+        }
         (tag::ALPHA_IDENTIFIER, _) => {
             node("alpha identifier").value(super::words::text(octets)).clause("TS 102 223 §8.2")
         }
@@ -183,9 +191,10 @@ fn object(Tlv { tag: tag_octet, whole, value }: Tlv<'_>, context: &mut Context<'
             };
             node("location status").value(words).clause("TS 102 223 §8.27")
         }
-        (number, _) => {
-            Node::of(format!("object {number:02X}"), whole).value(hex(octets)).clause("TS 101 220 §7.2").unknown()
-        }
+        (number, _) => Node::of(format!("object {number:02X}"), whole)
+            .value(hex(octets))
+            .clause("TS 101 220 §7.2")
+            .unknown(),
     }
 }
 

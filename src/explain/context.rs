@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use super::script::Script;
+use super::file::File;
 use super::keys::{Hint, Keys, NotOpened, Opened};
+use super::script::Script;
 use crate::ota::{
-    Cntr, Concatenation, Insertion, Joined, OpenedCommand, OpenedResponse, PartError, PartSet, Reference, Spi2, Tar, UserData,
+    Cntr, Concatenation, Insertion, Joined, OpenedCommand, OpenedResponse, PartError, PartSet, Reference,
+    Spi2, Tar, UserData,
 };
 use crate::smpp::CommandId;
 
@@ -55,7 +57,7 @@ pub(super) struct Context<'k> {
     sets: BTreeMap<SetKey, (PartSet, Place)>,
     sent: Vec<Sent>,
     /// The file that the commands of a script have selected.
-    pub(super) file: Option<u16>,
+    pub(super) file: File,
     /// What the message comes to, in a line.
     pub(super) verdict: Option<String>,
 }
@@ -101,7 +103,7 @@ impl<'k> Context<'k> {
             destination: String::new(),
             sets: BTreeMap::new(),
             sent: Vec::new(),
-            file: None,
+            file: File::default(),
             verdict: None,
         }
     }
@@ -140,7 +142,11 @@ impl<'k> Context<'k> {
     }
 
     /// Takes a part of a message.
-    pub(super) fn take_part(&mut self, part: Concatenation, user_data: &UserData) -> Result<Parts, PartError> {
+    pub(super) fn take_part(
+        &mut self,
+        part: Concatenation,
+        user_data: &UserData,
+    ) -> Result<Parts, PartError> {
         let key = (self.source.clone(), self.destination.clone(), part.reference, part.total);
         if self.sets.len() >= PART_SETS_MAX && !self.sets.contains_key(&key) {
             let oldest = self.sets.iter().min_by_key(|(_, (_, begun))| *begun).map(|(key, _)| key.clone());

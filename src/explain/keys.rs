@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ota::{
-    Integrity, KeySet, OpenError, OpenedCommand, OpenedResponse, Spi2, command, response,
-};
+use crate::ota::{Integrity, KeySet, OpenError, OpenedCommand, OpenedResponse, Spi2, command, response};
 
 /// What opens packets.
 pub trait Keys {

@@ -7,6 +7,7 @@ use super::apdu;
 use super::message;
 use super::script;
 use crate::ota::apdu::StatusWord;
+use crate::ota::ef::{Content, Ef};
 use crate::ota::tp::{Deliver, Submit};
 use crate::ota::{Integrity, Spi1, UserData};
 use crate::smpp::CommandId;
@@ -36,6 +37,8 @@ pub enum Kind {
     Script,
     /// What answers a script.
     ScriptResponse,
+    /// The contents of a file, or of a record of it.
+    File(Ef),
 }
 
 /// A name that no kind has.
@@ -46,7 +49,7 @@ pub struct KindError {
 }
 
 impl Kind {
-    /// Every kind, those first that are guessed first.
+    /// Every kind but the files, those first that are guessed first.
     pub const ALL: [Self; 11] = [
         Self::Smpp,
         Self::UserData,
@@ -76,6 +79,7 @@ impl Kind {
             Self::ApduResponse => "rapdu",
             Self::Script => "script",
             Self::ScriptResponse => "script-response",
+            Self::File(ef) => ef.name(),
         }
     }
 
@@ -94,13 +98,14 @@ impl Kind {
             Self::ApduResponse => "an R-APDU",
             Self::Script => "a script",
             Self::ScriptResponse => "a response to a script",
+            Self::File(ef) => ef.name(),
         }
     }
 
     /// The names of all kinds.
     #[must_use]
     pub fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
+        format!("{}, EF.<NAME> (EF.IMSI, EF.SMSP, …)", Self::ALL.map(Self::name).join(", "))
     }
 
     /// What these octets can be, the likeliest first. All lengths have to fit; where nothing does, it is what they begin
@@ -118,6 +123,7 @@ impl Kind {
     /// | SMS-DELIVER, SMS-SUBMIT | every field fits up to the last octet, the type of address is one |
     /// | R-APDU | the last two octets are a status word |
     /// | response to a script | a template AB or AF, or a number and a status word |
+    /// | EF.IMSI, EF.ICCID | their length, first octet and digits; no other file can be told by its looks |
     ///
     /// An SMPP PDU, user data with CPI or RPI, and an applet message are taken for nothing else beside.
     #[must_use]
@@ -127,6 +133,13 @@ impl Kind {
         if matches!(fits.first(), Some(Self::Smpp | Self::Message)) || marked {
             fits.truncate(1);
         }
+        // The only files that can be told by their looks.
+        fits.extend(
+            [Ef::Imsi, Ef::Iccid]
+                .map(Self::File)
+                .into_iter()
+                .filter(|file| matches!(octets, [0x08 | 0x98, ..]) && file.fits(octets)),
+        );
         if fits.is_empty() { (begun(octets).into_iter().collect(), false) } else { (fits, true) }
     }
 
@@ -146,6 +159,7 @@ impl Kind {
             Self::ApduResponse => is_status(octets) && !is_template(octets),
             Self::Script => script::is_script(octets),
             Self::ScriptResponse => script::is_response(octets),
+            Self::File(ef) => Content::decode(ef, octets).is_ok(),
         }
     }
 }
@@ -158,9 +172,9 @@ fn begun(octets: &[u8]) -> Option<Kind> {
         {
             Some(Kind::Smpp)
         }
-        [0x02..=0xFF, 0x70 | 0x71, 0x00, ..] | [0x05..=0xFF, 0x00, 0x03, ..] | [0x06..=0xFF, 0x08, 0x04, ..] => {
-            Some(Kind::UserData)
-        }
+        [0x02..=0xFF, 0x70 | 0x71, 0x00, ..]
+        | [0x05..=0xFF, 0x00, 0x03, ..]
+        | [0x06..=0xFF, 0x08, 0x04, ..] => Some(Kind::UserData),
         [0x61..=0x67, _, 0x80, 0x01, ..] | [0x61..=0x67, 0x81, _, 0x80, 0x01, ..] => Some(Kind::Message),
         _ if is_command_header(octets) => Some(Kind::Command),
         [0x00, _, 0x0A | 0x0C | 0x0E | 0x12, _, _, _, ..] => Some(Kind::Response),
@@ -187,7 +201,9 @@ fn is_smpp(octets: &[u8]) -> bool {
 
 /// Whether the first two octets count the others.
 fn counts_rest(octets: &[u8]) -> bool {
-    octets.split_first_chunk().is_some_and(|(length, rest)| usize::from(u16::from_be_bytes(*length)) == rest.len())
+    octets
+        .split_first_chunk()
+        .is_some_and(|(length, rest)| usize::from(u16::from_be_bytes(*length)) == rest.len())
 }
 
 /// CHL and SPI that go together, nothing reserved set.
@@ -240,8 +256,10 @@ impl FromStr for Kind {
     type Err = KindError;
 
     fn from_str(text: &str) -> Result<Self, KindError> {
-        let name = text.to_ascii_lowercase();
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| KindError { found: text.to_owned() })
+        let files = Ef::ALL.into_iter().map(Self::File);
+        let mut kinds = Self::ALL.into_iter().chain(files);
+        kinds
+            .find(|kind| kind.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| KindError { found: text.to_owned() })
     }
 }
-

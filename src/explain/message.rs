@@ -79,9 +79,11 @@ fn field(Tlv { tag, whole, value }: Tlv<'_>) -> Node {
         (0x92, _) => named(node("what"), value_octets, &["state"]),
         (0x93, _) => flag(node("bindingFlag"), value_octets),
         (0x94, _) => node("lastTid").value(number(value_octets)),
-        (0x95, _) => {
-            named(node("lastState"), value_octets, &["none", "accepted", "confirmed", "rolledBack", "refused"])
-        }
+        (0x95, _) => named(
+            node("lastState"),
+            value_octets,
+            &["none", "accepted", "confirmed", "rolledBack", "refused"],
+        ),
         (0x96, _) => node("moCounter").value(number(value_octets)),
         (0xBE, _) => node("ext").value(format!("extensions, {}", octets(value.len()))).unknown(),
         _ => Node::of(format!("data object {tag:02X}"), whole).value(hex(value_octets)).unknown(),
@@ -130,7 +132,9 @@ fn in_words(message: &Message) -> String {
             request.eid,
             request.imsi.map_or_else(none, |imsi| imsi.to_string())
         ),
-        Message::BindingResponse(response) => format!("binding {}: {:?}", response.tid, response.result).to_lowercase(),
+        Message::BindingResponse(response) => {
+            format!("binding {}: {:?}", response.tid, response.result).to_lowercase()
+        }
         Message::WriteCard(write) => {
             format!("write {}: IMSI {}, MSISDN {} for EID {}", write.tid, write.imsi, write.msisdn, write.eid)
         }
@@ -164,4 +168,3 @@ pub(super) fn raw_imei(span: Span<'_>) -> Option<(Node, String)> {
     let node = Node::of("IMEI", span).value(imei.to_string()).clause("TS 24.008 §10.5.1.4");
     Some((node, format!("binding: IMEI {imei} has the card of this number")))
 }
-

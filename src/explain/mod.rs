@@ -37,12 +37,12 @@ mod words;
 
 use serde::Serialize;
 
-use context::Context;
 pub use capture::{Connection, Dialogues, Event, capture};
+use context::Context;
 pub use keys::{CardKeys, Hint, Keys, NoKeys, NotOpened, Opened};
 pub use kind::{Kind, KindError};
-pub use node::{Node, Octets};
 use node::Span;
+pub use node::{Node, Octets};
 
 /// Octets explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -113,5 +113,6 @@ fn nodes(kind: Kind, span: Span<'_>, context: &mut Context<'_>) -> Vec<Node> {
             context.verdict = Some(words);
             vec![node]
         }
+        Kind::File(ef) => vec![file::of_ef(ef, span, Node::of("contents", span))],
     }
 }

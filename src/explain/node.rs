@@ -197,7 +197,8 @@ impl Octets {
 
 impl Serialize for Octets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits = |octet: Option<u8>| octet.map_or_else(|| "**".to_owned(), |octet| format!("{octet:02X}"));
+        let digits =
+            |octet: Option<u8>| octet.map_or_else(|| "**".to_owned(), |octet| format!("{octet:02X}"));
         serializer.serialize_str(&self.shown([0, self.len()]).map(digits).collect::<String>())
     }
 }

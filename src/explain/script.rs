@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::apdu;
 use super::context::Context;
-use super::file;
+use super::file::{self, File};
 use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::{count, hex};
@@ -20,7 +20,7 @@ pub(super) const RESPONSE: &str = "script response";
 pub(super) struct Script {
     commands: Vec<Zeroizing<Vec<u8>>>,
     /// The file that each command works on.
-    files: Vec<Option<u16>>,
+    files: Vec<File>,
     options: ScriptOptions,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Script {
 #[derive(Default)]
 struct Reading<'a> {
     commands: Vec<&'a [u8]>,
-    files: Vec<Option<u16>>,
+    files: Vec<File>,
     options: ScriptOptions,
     problem: bool,
 }
@@ -69,7 +69,7 @@ pub(super) fn is_response(octets: &[u8]) -> bool {
 
 /// Explains a script; the words say it in a line.
 pub(super) fn script(span: Span<'_>, context: &mut Context<'_>) -> (Node, String, Script) {
-    context.file = None;
+    context.file = File::default();
     let mut reading = Reading::default();
     let node = Node::of(SCRIPT, span);
     let node = match Format::of_script(span.octets) {
@@ -141,13 +141,18 @@ impl<'a> Reading<'a> {
             match tag {
                 // The comprehension flag may be set.
                 0x22 | 0xA2 => Node { range: Some(whole.range()), ..self.command(value, context) },
-                0x81 => Node::of("immediate action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.2"),
+                0x81 => {
+                    Node::of("immediate action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.2")
+                }
                 0x82 => Node::of("error action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.3"),
                 0x83 => {
                     self.options.chaining = Chaining::read(octets);
                     Node::of("script chaining", whole).value(chaining(octets)).clause("TS 102 226 §5.2.1.4")
                 }
-                _ => Node::of(format!("object {tag:02X}"), whole).value(hex(octets)).problem("no object of a script").unknown(),
+                _ => Node::of(format!("object {tag:02X}"), whole)
+                    .value(hex(octets))
+                    .problem("no object of a script")
+                    .unknown(),
             }
         })
     }
@@ -168,10 +173,12 @@ impl<'a> Reading<'a> {
                 instruction::SELECT | instruction::GET_RESPONSE => continue,
                 instruction::UPDATE_BINARY | instruction::UPDATE_RECORD => "update",
                 instruction::READ_BINARY | instruction::READ_RECORD => "read",
-                _ => apdu::instruction(ins),
+                _ => {
+                    words.push(apdu::instruction(ins).to_owned());
+                    continue;
+                }
             };
-            let file = file.map(|file| format!(" {}", file::name(file))).unwrap_or_default();
-            words.push(format!("{does}{file}"));
+            words.push(if *file == File::default() { does.to_owned() } else { format!("{does} {file}") });
         }
         let chain = self.options.chaining.map_or("", |_| ", in a chain");
         let problem = if self.problem { ", malformed" } else { "" };
@@ -212,15 +219,17 @@ fn chaining(octets: &[u8]) -> String {
 /// Explains what answers a script; `sent` is the script where it is known.
 pub(super) fn response(span: Span<'_>, sent: Option<&Script>, hide: bool) -> (Node, String) {
     let node = Node::of(RESPONSE, span);
-    let reading = ResponseReading { sent, hide, answered: 0 };
-    let node = match span.octets {
-        [0xAB, ..] | [0xAF, 0x80, ..] if decode_response(span.octets).is_ok_and(|read| read.format != Format::Compact) => {
-            reading.expanded(span, node)
-        }
-        [0xAB, ..] => reading.expanded(span, node),
-        _ => reading.compact(span, node),
-    };
     let read = decode_response(span.octets);
+    let answered = match (&read, sent) {
+        (Ok(read), Some(sent)) => read.answered(&sent.options, &sent.commands),
+        _ => Vec::new(),
+    };
+    let reading = ResponseReading { sent, hide, answered: answered.into_iter() };
+    let compact = match &read {
+        Ok(read) => read.format == Format::Compact,
+        Err(_) => !matches!(span.octets, [0xAB | 0xAF, ..]),
+    };
+    let node = if compact { reading.compact(span, node) } else { reading.expanded(span, node) };
     let words = match (&read, sent) {
         (Err(error), _) => error.to_string(),
         (Ok(read), Some(sent)) => {
@@ -229,7 +238,7 @@ pub(super) fn response(span: Span<'_>, sent: Option<&Script>, hide: bool) -> (No
         }
         (Ok(read), None) => {
             let executed = read.executed.map(|executed| count(executed as usize, "command") + " executed");
-            let last = read.responses.last().map(|last| format!("last status {}", last.status));
+            let last = read.responses.last().map(|last| format!("last status {}", status(last.status)));
             let problem = read.problem.map(|problem| problem.to_string());
             [executed, last, problem].into_iter().flatten().collect::<Vec<_>>().join(", ")
         }
@@ -245,34 +254,41 @@ fn in_words(verdict: Verdict, sent: &Script) -> String {
         Verdict::Failed { command, status } => {
             let ins = sent.commands.get(command).and_then(|command| command.get(1).copied());
             let ins = ins.map_or("command", apdu::instruction);
-            let file = sent.files.get(command).copied().flatten();
-            let file = file.map(|file| format!(" of {}", file::name(file))).unwrap_or_default();
-            format!("command {} of {}, {ins}{file}, failed: {status}", command + 1, sent.commands.len())
+            let file = sent.files.get(command).filter(|file| **file != File::default());
+            let file = file.map(|file| format!(" of {file}")).unwrap_or_default();
+            format!(
+                "command {} of {}, {ins}{file}, failed: {}",
+                command + 1,
+                sent.commands.len(),
+                self::status(status)
+            )
         }
         Verdict::Refused(problem) => format!("script of {all} refused: {problem}"),
         Verdict::Incomplete { executed } => format!("{executed} of {all} executed"),
     }
 }
 
+/// A status word that is defined; what else stands in its place is not shown.
+fn status(status: StatusWord) -> String {
+    status.meaning().map_or_else(|| "a status that is not defined".to_owned(), |_| status.to_string())
+}
+
 struct ResponseReading<'a> {
     sent: Option<&'a Script>,
     /// Whether data that are not understood are hidden.
     hide: bool,
-    /// R-APDUs so far.
-    answered: usize,
+    /// The commands that the next R-APDUs answer.
+    answered: std::vec::IntoIter<usize>,
 }
 
 impl ResponseReading<'_> {
-    fn compact(&self, span: Span<'_>, node: Node) -> Node {
+    fn compact(mut self, span: Span<'_>, node: Node) -> Node {
         let mut fields = Fields::new(span);
-        let mut executed = 0;
+        let last = self.answered.next_back();
         let _ = fields
-            .fixed("number executed", |[number], node| {
-                executed = usize::from(number);
-                node.value(count(executed, "command"))
-            })
+            .fixed("number executed", |[number], node| node.value(count(number.into(), "command")))
             .and_then(|_| fields.fixed("last SW", |sw, node| apdu::status(u16::from_be_bytes(sw), node)));
-        fields.all("last data", |data, node| self.data(executed.checked_sub(1), data, node));
+        fields.all("last data", |data, node| self.data(last, data, node));
         node.value("compact").clause("TS 102 226 §5.1.2").children(fields.finish())
     }
 
@@ -300,11 +316,10 @@ impl ResponseReading<'_> {
             }
             (0x23 | 0xA3, [.., _, _]) => {
                 let mut fields = Fields::new(*value);
-                let command = self.answered;
-                self.answered += 1;
+                let command = self.answered.next();
                 let data_len = value.len() - 2;
                 if data_len > 0 {
-                    fields.take("data", data_len, |data, node| self.data(Some(command), data, node));
+                    fields.take("data", data_len, |data, node| self.data(command, data, node));
                 }
                 fields.fixed("SW", |sw, node| apdu::status(u16::from_be_bytes(sw), node));
                 node("R-APDU").children(fields.finish())
@@ -327,7 +342,7 @@ impl ResponseReading<'_> {
             };
             let apdu = Command::parse(sent.commands.get(index)?).ok()?;
             let reads = matches!(apdu.instruction, instruction::READ_BINARY | instruction::READ_RECORD);
-            sent.files.get(index).copied().flatten().filter(|_| reads)
+            sent.files.get(index).copied().filter(|_| reads)
         });
         match read {
             Some(file) => file::contents(file, span, node),

@@ -9,7 +9,8 @@ use super::node::{Fields, Node, Span, octets};
 use super::script::Script;
 use super::words::{self, hex};
 use crate::ota::{
-    Cntr, Crc, Integrity, OpenError, OpenedCommand, OpenedResponse, PorRequest, Rsc, Spi1, Spi2, Tar, response,
+    Cntr, Crc, Integrity, OpenError, OpenedCommand, OpenedResponse, PorRequest, Rsc, Spi1, Spi2, Tar,
+    response,
 };
 
 /// The name of a command packet's node.
@@ -142,7 +143,11 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
 }
 
 /// The note says which command it answers.
-fn response_fields(fields: &mut Fields<'_>, span: Span<'_>, context: &mut Context<'_>) -> Option<Option<String>> {
+fn response_fields(
+    fields: &mut Fields<'_>,
+    span: Span<'_>,
+    context: &mut Context<'_>,
+) -> Option<Option<String>> {
     let whole = length(fields, "RPL")?;
     let check_len = span.octets.get(2).map_or(0, |rhl| usize::from(rhl.saturating_sub(RHL_BASE)));
     header_length(fields, "RHL", RHL_BASE, None)?;
@@ -309,8 +314,12 @@ impl Layout {
         };
         if data_len > 0 {
             let data = fields.rest().before(data_len);
-            let place =
-                content::Place { response: self.rsc, deciphered, tar: self.tar, answered: self.answered.as_ref() };
+            let place = content::Place {
+                response: self.rsc,
+                deciphered,
+                tar: self.tar,
+                answered: self.answered.as_ref(),
+            };
             let content::Data { node, words, script } = content::data(data, place, context);
             (found.words, found.script) = (words, script);
             fields.take("data", data_len, |_, _| node)?;
@@ -331,9 +340,7 @@ impl Layout {
     ) {
         let data = zeroize::Zeroizing::new(data);
         let check = vec![0; self.check_len];
-        let clear = zeroize::Zeroizing::new(
-            [head, &check, &data, vec![0; pcntr.into()].as_slice()].concat(),
-        );
+        let clear = zeroize::Zeroizing::new([head, &check, &data, vec![0; pcntr.into()].as_slice()].concat());
         let mut inner = Fields::new(Span::whole(&clear));
         let _ = self.fields(&mut inner, true, context, found);
         let children = inner.finish().into_iter().map(Node::hide_unknown).collect();
@@ -451,7 +458,16 @@ fn header_length(
             Some(Integrity::Rc) => (&[2, 4], "RC"),
             Some(Integrity::Cc) => (&[4, 8], "CC"),
             Some(Integrity::Ds) => (&[], "DS"),
-            None => (&[0, 2, 4, 8], if check == 2 { "RC" } else if check == 8 { "CC" } else { "RC or CC" }),
+            None => (
+                &[0, 2, 4, 8],
+                if check == 2 {
+                    "RC"
+                } else if check == 8 {
+                    "CC"
+                } else {
+                    "RC or CC"
+                },
+            ),
         };
         let node = match check {
             0 => node.value(format!("{len}, no check")),
@@ -506,7 +522,8 @@ const fn of_length(check_len: usize) -> Integrity {
 
 /// Whether a response is not ciphered, by its looks: no padding and a status that is defined, or no whole blocks.
 fn seems_clear(secured: Span<'_>) -> bool {
-    matches!(secured.octets, [_, _, _, _, _, 0, 0..=RSC_LAST, ..]) || !secured.len().is_multiple_of(BLOCK_LEAST)
+    matches!(secured.octets, [_, _, _, _, _, 0, 0..=RSC_LAST, ..])
+        || !secured.len().is_multiple_of(BLOCK_LEAST)
 }
 
 const fn check_name(integrity: Integrity) -> &'static str {

@@ -57,8 +57,8 @@ fn csim(line: &str) -> Option<Result<Given, TextError>> {
     Some(digits(octets).map(|octets| {
         let said = length.trim().parse().ok();
         let found = octets.len() * 2;
-        let note = (said != Some(found))
-            .then(|| format!("the line says {} digits, found {found}", length.trim()));
+        let note =
+            (said != Some(found)).then(|| format!("the line says {} digits, found {found}", length.trim()));
         Given { kind: Some(kind), octets, note }
     }))
 }

@@ -27,8 +27,12 @@ pub(super) fn submit(span: Span<'_>, context: &mut Context<'_>) -> Node {
 }
 
 fn deliver_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<()> {
-    let names =
-        [(0x08, "TP-LP"), (0x20, "TP-SRI: status report"), (0x40, "TP-UDHI: header"), (0x80, "TP-RP: reply path")];
+    let names = [
+        (0x08, "TP-LP"),
+        (0x20, "TP-SRI: status report"),
+        (0x40, "TP-UDHI: header"),
+        (0x80, "TP-RP: reply path"),
+    ];
     let first = first_octet(fields, 0b00, "SMS-DELIVER", |octet| {
         let mms = if octet & 0x04 == 0 { "TP-MMS 0: more messages" } else { "TP-MMS 1: no more messages" };
         [vec![mms], flags(octet, &names)].concat()
@@ -49,14 +53,17 @@ fn submit_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<(
         (0x80, "TP-RP: reply path"),
     ];
     let first = first_octet(fields, 0b01, "SMS-SUBMIT", |octet| flags(octet, &names))?;
-    fields.fixed("TP-MR", |[reference], node| node.value(reference.to_string()).clause("TS 23.040 §9.2.3.6"))?;
+    fields
+        .fixed("TP-MR", |[reference], node| node.value(reference.to_string()).clause("TS 23.040 §9.2.3.6"))?;
     address(fields, "TP-DA")?;
     let dcs = pid_and_dcs(fields)?;
     match first >> 3 & 0b11 {
         0b00 => {}
-        0b10 => drop(fields.fixed("TP-VP", |[period], node| {
-            node.value(relative(period)).clause("TS 23.040 §9.2.3.12.1")
-        })?),
+        0b10 => {
+            drop(fields.fixed("TP-VP", |[period], node| {
+                node.value(relative(period)).clause("TS 23.040 §9.2.3.12.1")
+            })?)
+        }
         0b01 => drop(fields.take("TP-VP", TIME_OCTETS, |span, node| {
             node.value(format!("enhanced form {}", hex(span.octets))).clause("TS 23.040 §9.2.3.12.3")
         })?),
@@ -105,7 +112,8 @@ fn address(fields: &mut Fields<'_>, name: &'static str) -> Option<()> {
 /// A number with its type: swapped digits, of which `digits` count.
 pub(super) fn number(toa: u8, octets: &[u8], digits: usize) -> String {
     let nibbles = octets.iter().flat_map(|octet| [octet & 0x0F, octet >> 4]).take(digits);
-    let number: String = nibbles.map(|nibble| "0123456789*#abc".chars().nth(nibble.into()).unwrap_or('?')).collect();
+    let number: String =
+        nibbles.map(|nibble| "0123456789*#abc".chars().nth(nibble.into()).unwrap_or('?')).collect();
     match toa {
         TpAddress::INTERNATIONAL => format!("+{number}"),
         _ if toa & 0x70 == 0x50 => format!("alphanumeric {}", hex(octets)),
@@ -116,8 +124,7 @@ pub(super) fn number(toa: u8, octets: &[u8], digits: usize) -> String {
 
 fn pid_and_dcs(fields: &mut Fields<'_>) -> Option<u8> {
     fields.fixed("TP-PID", |[pid], node| node.value(words::pid(pid)).clause("TS 23.040 §9.2.3.9"))?;
-    let [dcs] =
-        fields.fixed("TP-DCS", |[dcs], node| node.value(words::dcs(dcs)).clause("TS 23.038 §4"))?;
+    let [dcs] = fields.fixed("TP-DCS", |[dcs], node| node.value(words::dcs(dcs)).clause("TS 23.038 §4"))?;
     Some(dcs)
 }
 

@@ -18,8 +18,10 @@ pub(super) fn of_message(
     data_coding: DataCoding,
     context: &mut Context<'_>,
 ) -> Vec<Node> {
-    let receipt =
-        matches!(esm_class.message_type(), MessageType::DeliveryReceipt | MessageType::IntermediateNotification);
+    let receipt = matches!(
+        esm_class.message_type(),
+        MessageType::DeliveryReceipt | MessageType::IntermediateNotification
+    );
     if esm_class.udhi() {
         with_header(span, context)
     } else if receipt {
@@ -42,7 +44,8 @@ pub(super) fn plain(span: Span<'_>, data_coding: DataCoding, context: &mut Conte
         0x08 => {
             let (units, _) = span.octets.as_chunks::<2>();
             let units = units.iter().map(|unit| u16::from_be_bytes(*unit));
-            let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+            let text: String =
+                char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
             node.value(format!("{text:?}"))
         }
         _ if data_coding.is_octets() => Node::of("octets", span),
@@ -56,7 +59,9 @@ pub(super) fn plain(span: Span<'_>, data_coding: DataCoding, context: &mut Conte
 /// User data that begin with a header.
 pub(super) fn with_header(span: Span<'_>, context: &mut Context<'_>) -> Vec<Node> {
     let mut fields = Fields::new(span);
-    if header(&mut fields).is_some() && let Ok(user_data) = UserData::parse(span.octets) {
+    if header(&mut fields).is_some()
+        && let Ok(user_data) = UserData::parse(span.octets)
+    {
         payload(&mut fields, &user_data, context);
     }
     fields.finish()
@@ -130,7 +135,11 @@ fn element(iei: u8, data: &[u8], node: Node) -> Node {
 
 fn part(node: Node, reference: u16, total: u8, number: u8) -> Node {
     let node = node.value(format!("part {number} of {total}, reference {reference}"));
-    if (1..=total).contains(&number) { node } else { node.problem("no such part: the element does not count") }
+    if (1..=total).contains(&number) {
+        node
+    } else {
+        node.problem("no such part: the element does not count")
+    }
 }
 
 fn payload(fields: &mut Fields<'_>, user_data: &UserData, context: &mut Context<'_>) {

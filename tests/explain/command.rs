@@ -18,8 +18,20 @@ fn capture(name: &str) -> String {
 fn place_with_cards() -> Place {
     let place = Place::new();
     let made = place.run(&[
-        "cards", "sample", "--seed", "1", "--count", "2", "--plain", "1", "--raw", "1", "--out", "cards.csv",
-        "--subscriptions-out", "targets.csv",
+        "cards",
+        "sample",
+        "--seed",
+        "1",
+        "--count",
+        "2",
+        "--plain",
+        "1",
+        "--raw",
+        "1",
+        "--out",
+        "cards.csv",
+        "--subscriptions-out",
+        "targets.csv",
     ]);
     assert_eq!(made.code, 0, "{}", made.stderr);
     place
@@ -39,7 +51,8 @@ fn a_capture_of_the_demo_tells_every_binding_command_and_por_with_its_verdict() 
     assert_eq!(count("PoR 00: poll"), 4);
     assert_eq!(count("; answers "), 8, "every PoR is that of its command");
     assert_eq!(count("not verified"), 0);
-    let packets = ran.stdout.matches("command packet  ").count() + ran.stdout.matches("response packet ").count();
+    let packets =
+        ran.stdout.matches("command packet  ").count() + ran.stdout.matches("response packet ").count();
     assert_eq!(packets, ran.stdout.matches("verified: EID 8900101200000000").count());
 }
 
@@ -74,7 +87,8 @@ fn no_key_and_no_password_is_printed() {
         assert!(!shown.contains("2A2A2A2A2A2A2A2A"), "not even the mask of a password");
     }
     // bind_transmitter of "me" with the password "secret".
-    let bind = "0000002500000002000000000000000 16d6500736563726574000034000000".replace(' ', "") + "00000000";
+    let bind =
+        "0000002500000002000000000000000 16d6500736563726574000034000000".replace(' ', "") + "00000000";
     let ran = place.run(&["explain", "--as", "smpp", &bind]);
     assert!(ran.stdout.contains("[7 octets]") && !ran.stdout.contains("73 65 63"), "{}", ran.stdout);
     assert!(!place.run(&["explain", "--as", "smpp", "--json", &bind]).stdout.contains("736563726574"));
@@ -164,7 +178,8 @@ fn lines_of_a_modem_are_apdus() {
 fn the_store_verifies_as_the_card_file_does() {
     let place = place_with_cards();
     assert_eq!(place.run(&["keys", "master", "--out", "key"]).code, 0);
-    let profiles = ["", "-plain", "-raw"].map(|name| file(&format!("config/profiles/airwrite-applet{name}.toml")));
+    let profiles =
+        ["", "-plain", "-raw"].map(|name| file(&format!("config/profiles/airwrite-applet{name}.toml")));
     let config = std::fs::read_to_string(place.path("airwrite.toml")).unwrap();
     let (_, rest) = config.split_once('\n').unwrap();
     std::fs::write(place.path("airwrite.toml"), format!("profiles = {profiles:?}\n{rest}")).unwrap();

@@ -3,6 +3,7 @@
 #[path = "../cli_place/mod.rs"]
 mod cli_place;
 mod command;
+mod management;
 mod trees;
 mod tshark;
 mod vectors;

@@ -1,7 +1,7 @@
 //! Whatever octets there are: no panic, and a tree whose ranges stand in the octets they count in, each within the one above
 //! and none over its neighbour.
 
-use airwrite::explain::{CardKeys, Dialogues, Kind, Node, NoKeys, capture, explain, text};
+use airwrite::explain::{CardKeys, Dialogues, Kind, NoKeys, Node, capture, explain, text};
 use airwrite::ota::{Algorithm, Key, KeySet};
 use proptest::prelude::*;
 
@@ -31,7 +31,8 @@ fn check(node: &Node, within: [usize; 2], len: usize) {
 fn check_explained(kind: Kind, octets: &[u8], keys: &mut CardKeys) {
     let explanation = explain(Some(kind), octets, keys).unwrap();
     check(&explanation.tree, [0, octets.len()], octets.len());
-    let covered: usize = explanation.tree.children.iter().filter_map(|node| node.range).map(|[from, to]| to - from).sum();
+    let covered: usize =
+        explanation.tree.children.iter().filter_map(|node| node.range).map(|[from, to]| to - from).sum();
     assert_eq!(covered, octets.len(), "{kind}: every octet is in a node");
     let json = serde_json::to_string(&explanation).unwrap();
     assert!(json.starts_with(&format!("{{\"kind\":\"{kind}\"")));

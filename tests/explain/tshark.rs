@@ -49,9 +49,11 @@ fn tshark_sees_the_pdus_that_are_explained() {
 fn rows(line: &str) -> Vec<[String; 6]> {
     let fields: Vec<Vec<&str>> = line.split('\t').map(|field| field.split('|').collect()).collect();
     let pdus = fields[1].len();
-    let of = |field: usize, pdu: usize| fields[field].get(pdu).copied().unwrap_or_default().to_ascii_lowercase();
+    let of =
+        |field: usize, pdu: usize| fields[field].get(pdu).copied().unwrap_or_default().to_ascii_lowercase();
     let row = |pdu| {
-        let mut row = [fields[0][0].to_owned(), of(1, pdu), of(2, pdu), String::new(), String::new(), String::new()];
+        let mut row =
+            [fields[0][0].to_owned(), of(1, pdu), of(2, pdu), String::new(), String::new(), String::new()];
         if pdus == 1 {
             (row[3], row[4], row[5]) = (of(3, 0), of(4, 0), of(5, 0).replace(':', ""));
         }

@@ -129,7 +129,11 @@ impl Keys for StoreKeys {
         let header_len = packet.get(2).map_or(0, |chl| 3 + usize::from(*chl));
         let padding = packet.len().saturating_sub(header_len + opened.data.len());
         let pcntr = u8::try_from(padding).unwrap_or(u8::MAX);
-        Ok(Opened { card, key_set, packet: OpenedCommand { header: opened.header, data: opened.data, pcntr } })
+        Ok(Opened {
+            card,
+            key_set,
+            packet: OpenedCommand { header: opened.header, data: opened.data, pcntr },
+        })
     }
 
     fn response(

@@ -152,7 +152,8 @@ fn of_octets(octets: Vec<u8>) -> Result<Input> {
     if octets.first_chunk().is_some_and(|first| CAPTURES.contains(first)) {
         return Ok(Input::Capture(octets));
     }
-    let text = String::from_utf8(octets).map_err(|_| anyhow!("expected a capture or a text with hexadecimal digits"))?;
+    let text = String::from_utf8(octets)
+        .map_err(|_| anyhow!("expected a capture or a text with hexadecimal digits"))?;
     Ok(Input::Text(text))
 }
 
@@ -161,4 +162,3 @@ fn read_all(input: impl Read) -> Result<Vec<u8>> {
     input.take(OCTETS_MAX).read_to_end(&mut octets)?;
     Ok(octets)
 }
-

@@ -6,7 +6,8 @@ use crate::explain::node::{Fields, Node, Span};
 use crate::explain::user_data;
 use crate::explain::words::{pid, text as as_text};
 use crate::smpp::{
-    COctetString, CommandId, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, Version, time,
+    COctetString, CommandId, CommandStatus, DataCoding, EsmClass, MessageState, RegisteredDelivery, Version,
+    time,
 };
 
 /// What the fields of a PDU say about the message in it.
@@ -44,9 +45,9 @@ pub(super) fn mandatory<'a>(
     }
     match command {
         CommandId::BIND_RECEIVER | CommandId::BIND_TRANSMITTER | CommandId::BIND_TRANSCEIVER => bind(fields),
-        CommandId::BIND_RECEIVER_RESP | CommandId::BIND_TRANSMITTER_RESP | CommandId::BIND_TRANSCEIVER_RESP => {
-            text(fields, "system_id", "SMPP 3.4 §5.2.1").map(drop)
-        }
+        CommandId::BIND_RECEIVER_RESP
+        | CommandId::BIND_TRANSMITTER_RESP
+        | CommandId::BIND_TRANSCEIVER_RESP => text(fields, "system_id", "SMPP 3.4 §5.2.1").map(drop),
         CommandId::OUTBIND => {
             text(fields, "system_id", "SMPP 3.4 §5.2.1")?;
             password(fields)
@@ -99,7 +100,9 @@ pub(super) fn mandatory<'a>(
         CommandId::QUERY_SM_RESP => {
             message_id(fields)?;
             moment(fields, "final_date", "SMPP 3.4 §4.8.2")?;
-            octet(fields, "message_state", "SMPP 3.4 §5.2.28", |state| MessageState(state).text().to_owned())?;
+            octet(fields, "message_state", "SMPP 3.4 §5.2.28", |state| {
+                MessageState(state).text().to_owned()
+            })?;
             octet(fields, "error_code", "SMPP 3.4 §4.8.2", |code| code.to_string()).map(drop)
         }
         CommandId::CANCEL_SM => {
@@ -253,7 +256,11 @@ fn default_message(fields: &mut Fields<'_>) -> Option<()> {
     octet(fields, "sm_default_msg_id", "SMPP 3.4 §5.2.20", |id| id.to_string()).map(drop)
 }
 
-fn short_message(fields: &mut Fields<'_>, message: &mut Message<'_>, context: &mut Context<'_>) -> Option<()> {
+fn short_message(
+    fields: &mut Fields<'_>,
+    message: &mut Message<'_>,
+    context: &mut Context<'_>,
+) -> Option<()> {
     let length = octet(fields, "sm_length", "SMPP 3.4 §5.2.21", |length| length.to_string())?;
     if length == 0 {
         return Some(());
@@ -287,7 +294,8 @@ fn c_octet_string<'a>(
 ) -> Option<&'a [u8]> {
     let rest = fields.rest().octets;
     let Some(end) = rest.iter().position(|octet| *octet == 0) else {
-        let problem = if rest.is_empty() { "the body ends before it" } else { "no NUL up to the end of the body" };
+        let problem =
+            if rest.is_empty() { "the body ends before it" } else { "no NUL up to the end of the body" };
         // It may be a password.
         fields.all(name, |_, node| node.problem(problem).hide());
         if rest.is_empty() {
@@ -311,4 +319,3 @@ fn moment(fields: &mut Fields<'_>, name: &'static str, clause: &'static str) -> 
     })
     .map(drop)
 }
-

@@ -37,9 +37,13 @@ fn described(tag: u16, value: Span<'_>, node: Node) -> Node {
     let node = node.clause("SMPP 3.4 §5.3.2");
     let node = node.value(words_of(tag, value.octets));
     match tag::shape(tag) {
-        Some(shape) if !shape.fits(value.octets) => node.note("of another length than the specification says"),
+        Some(shape) if !shape.fits(value.octets) => {
+            node.note("of another length than the specification says")
+        }
         Some(_) => node,
-        None => node.note(if (0x1400..=0x3FFF).contains(&tag) { "of a vendor" } else { "not in SMPP 3.4 or 5.0" }),
+        None => {
+            node.note(if (0x1400..=0x3FFF).contains(&tag) { "of a vendor" } else { "not in SMPP 3.4 or 5.0" })
+        }
     }
 }
 
@@ -64,7 +68,9 @@ fn words_of(tag: u16, value: &[u8]) -> String {
             Some(Shape::Integer(_)) if value.len() <= 4 => {
                 value.iter().fold(0, |number: u64, octet| number << 8 | u64::from(*octet)).to_string()
             }
-            Some(Shape::COctetString { .. }) => text(value.split(|octet| *octet == 0).next().unwrap_or(value)),
+            Some(Shape::COctetString { .. }) => {
+                text(value.split(|octet| *octet == 0).next().unwrap_or(value))
+            }
             _ => hex(value),
         },
     }
