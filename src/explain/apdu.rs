@@ -6,9 +6,11 @@ use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::hex;
 use super::{tpdu, user_data};
-use crate::ota::apdu::StatusWord;
+use crate::ota::apdu::{StatusWord, instruction};
 use crate::ota::comprehension_tlv::{command, tag, template};
 
+/// AUTHENTICATE, whose response holds keys.
+const AUTHENTICATE: u8 = 0x88;
 const UNKNOWN: &str = "unknown instruction";
 
 /// Explains a C-APDU.
@@ -28,6 +30,7 @@ fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
     let [ins] =
         fields.fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
+    context.instruction = Some(ins);
     let [p1, _] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
         Some(words) => node.value(words),
         None => node,
@@ -67,8 +70,15 @@ fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<
 pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let mut fields = Fields::new(span);
     let data_len = span.len().saturating_sub(2);
+    let instruction = context.instruction.take();
     if data_len > 0 {
         fields.take("data", data_len, |span, node| match span.octets {
+            _ if matches!(instruction, Some(instruction::READ_BINARY | instruction::READ_RECORD)) => {
+                file::contents(context.file, span, node)
+            }
+            // RES, CK and IK.
+            _ if instruction == Some(AUTHENTICATE) => node.hide(),
+            [0xDB, ..] => node.hide(),
             // A response packet as the user data of an SMS-DELIVER-REPORT.
             [_, 0x71, 0x00, ..] => node.children(user_data::with_header(span, context)),
             [template::PROACTIVE_COMMAND, ..] => node.child(self::template(span, context)),
@@ -104,14 +114,14 @@ fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Contex
             }
         },
         0xD6 | 0xDC => file::contents(context.file, span, node),
-        // PUT KEY, STORE DATA and whatever begins a session under keys.
-        0xD8 | 0xE2 => node.value(format!("[{}]", octets(span.len()))).hide(),
+        // PINs; PUT KEY, STORE DATA.
+        0x20 | 0x24 | 0x26 | 0x28 | 0x2C | 0xD8 | 0xE2 => node.hide(),
         _ => node,
     }
 }
 
 /// A BER-TLV template of the toolkit and its COMPREHENSION-TLV objects.
-fn template(span: Span<'_>, context: &mut Context<'_>) -> Node {
+pub(super) fn template(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let (template, behind) = match tlv::split(span) {
         Ok(split) => split,
         Err(problem) => return Node::of("template", span).problem(problem),

@@ -73,7 +73,7 @@ pub struct Event {
 
 impl Event {
     /// The part of the tree that the platform and the cards care for: a message joined from its parts, a packet, or a
-    /// message without one. With the node whose octets its ranges count in.
+    /// message without one.
     #[must_use]
     pub fn inner(&self) -> Option<&Node> {
         [JOINED, COMMAND, RESPONSE, MESSAGE, "IMEI"].iter().find_map(|name| self.tree.find(name))

@@ -1,6 +1,6 @@
 //! What an explanation knows beside the octets it is at: keys, what was said before, where a message comes from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -28,16 +28,19 @@ pub(super) enum Direction {
 pub(super) struct Place {
     /// The packet of the capture, from 1; 0 where there is no capture.
     pub(super) packet: usize,
-    /// sequence_number of the PDU.
+    /// sequence_number of the PDU; 0 outside of one.
     pub(super) sequence: u32,
+    /// Which of the things given.
+    pub(super) item: usize,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.packet > 0 {
-            write!(f, "packet {}, ", self.packet)?;
+        match *self {
+            Self { packet: 0, sequence: 0, item } => write!(f, "item {item}"),
+            Self { packet: 0, sequence, .. } => write!(f, "sequence {sequence}"),
+            Self { packet, sequence, .. } => write!(f, "packet {packet}, sequence {sequence}"),
         }
-        write!(f, "sequence {}", self.sequence)
     }
 }
 
@@ -56,8 +59,14 @@ pub(super) struct Context<'k> {
     destination: String,
     sets: BTreeMap<SetKey, (PartSet, Place)>,
     sent: Vec<Sent>,
+    /// The places in `sent` of what went to an application of a number.
+    sent_to: BTreeMap<(Tar, Option<String>), Vec<usize>>,
+    /// Where a packet was seen first.
+    packets: BTreeMap<Vec<u8>, Place>,
     /// The file that the commands of a script have selected.
     pub(super) file: File,
+    /// The last C-APDU's instruction, which its R-APDU does not repeat.
+    pub(super) instruction: Option<u8>,
     /// What the message comes to, in a line.
     pub(super) verdict: Option<String>,
 }
@@ -77,10 +86,17 @@ pub(super) struct Sent {
     pub(super) key_set: u8,
     /// CNTR, where it could be read.
     pub(super) cntr: Option<Cntr>,
-    /// The packet from CPL on.
-    pub(super) packet: Vec<u8>,
     /// The script in it.
     pub(super) script: Option<Rc<Script>>,
+}
+
+/// A response held against the commands that were sent.
+pub(super) struct Answer {
+    pub(super) opened: Result<Opened<OpenedResponse>, NotOpened>,
+    /// The command that it answers.
+    pub(super) sent: Sent,
+    /// Whether the CNTR says so.
+    pub(super) certain: bool,
 }
 
 /// The parts of a message that have come.
@@ -103,9 +119,18 @@ impl<'k> Context<'k> {
             destination: String::new(),
             sets: BTreeMap::new(),
             sent: Vec::new(),
+            sent_to: BTreeMap::new(),
+            packets: BTreeMap::new(),
             file: File::default(),
+            instruction: None,
             verdict: None,
         }
+    }
+
+    /// Another of the things given begins.
+    pub(super) fn begin_item(&mut self) {
+        self.place = Place { item: self.place.item + 1, ..Place::default() };
+        self.verdict = None;
     }
 
     /// Another PDU begins.
@@ -170,46 +195,56 @@ impl<'k> Context<'k> {
     }
 
     /// Notes a command packet to a card. Where the same octets went out before, it gives where.
-    pub(super) fn note_sent(&mut self, sent: Sent) -> Option<Place> {
-        let before = self.sent.iter().find(|before| before.packet == sent.packet).map(|before| before.place);
+    pub(super) fn note_sent(&mut self, packet: &[u8], sent: Sent) -> Option<Place> {
+        let before = self.packets.get(packet).copied();
+        if before.is_none() {
+            self.packets.insert(packet.to_vec(), sent.place);
+        }
+        self.sent_to.entry((sent.tar, sent.number.clone())).or_default().push(self.sent.len());
         self.sent.push(sent);
         before
     }
 
-    /// Opens a response by the commands that were sent before: those to its number, then those to its application, the last
-    /// one first. Gives the command that it answers, where its CNTR tells.
-    pub(super) fn open_response(
-        &mut self,
-        packet: &[u8],
-        tar: Tar,
-    ) -> Option<(Result<Opened<OpenedResponse>, NotOpened>, Sent, bool)> {
+    /// Opens a response by the commands that were sent before: those to its number, then (a card answers from its new number
+    /// too) those to its application, the last one first.
+    pub(super) fn open_response(&mut self, packet: &[u8], tar: Tar) -> Option<Answer> {
         let number = self.number().map(str::to_owned);
-        let of_number = |sent: &&Sent| sent.tar == tar && sent.number == number;
-        let others = |sent: &&Sent| sent.tar == tar && sent.number != number && sent.card.is_some();
-        let first = self.sent.iter().rev().filter(of_number);
-        let candidates: Vec<Sent> = first.chain(self.sent.iter().rev().filter(others)).cloned().collect();
-        let mut tried = Vec::new();
+        let of_number = self.sent_to.get(&(tar, number.clone())).cloned().unwrap_or_default();
+        let mut tried = BTreeSet::new();
         let mut failure = None;
-        for sent in &candidates {
-            let how = (sent.spi2, sent.key_set, sent.card.clone());
-            if tried.contains(&how) {
+        for index in of_number.iter().rev().copied().chain((0..self.sent.len()).rev()) {
+            let Some(sent) = self.sent.get(index).filter(|sent| sent.tar == tar).cloned() else { continue };
+            let known = sent.number == number || sent.card.is_some();
+            if !known || !tried.insert((sent.spi2.0, sent.key_set, sent.card.clone())) {
                 continue;
             }
             let hint = Hint { card: sent.card.as_deref(), number: number.as_deref() };
             match self.keys.response(packet, sent.spi2, Some(sent.key_set), hint) {
                 Ok(opened) => {
-                    let cntr = Some(opened.packet.cntr);
-                    let same = |sent: &&Sent| {
-                        sent.cntr == cntr && sent.card.as_ref().is_none_or(|card| *card == opened.card)
-                    };
-                    let answered = candidates.iter().find(same);
+                    let answered = self.answered(&opened, tar, &of_number);
                     let certain = answered.is_some();
-                    return Some((Ok(opened), answered.unwrap_or(sent).clone(), certain));
+                    return Some(Answer { opened: Ok(opened), sent: answered.unwrap_or(sent), certain });
                 }
-                Err(error) => drop(failure.get_or_insert((error, sent.clone()))),
+                Err(error) => {
+                    let over = error == NotOpened::NoKeys;
+                    failure.get_or_insert(Answer { opened: Err(error), sent, certain: false });
+                    if over {
+                        break;
+                    }
+                }
             }
-            tried.push(how);
         }
-        failure.map(|(error, sent)| (Err(error), sent, false))
+        failure
+    }
+
+    /// The command with the CNTR of this response, of the same card.
+    fn answered(&self, opened: &Opened<OpenedResponse>, tar: Tar, of_number: &[usize]) -> Option<Sent> {
+        let is_it = |sent: &&Sent| {
+            sent.tar == tar
+                && sent.cntr == Some(opened.packet.cntr)
+                && sent.card.as_ref().is_none_or(|card| *card == opened.card)
+        };
+        let candidates = of_number.iter().rev().copied().chain((0..self.sent.len()).rev());
+        candidates.filter_map(|index| self.sent.get(index)).find(is_it).cloned()
     }
 }

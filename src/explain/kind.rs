@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use super::apdu;
 use super::message;
+use super::node::Span;
 use super::script;
+use super::tlv;
 use crate::ota::apdu::StatusWord;
 use crate::ota::ef::{Content, Ef};
 use crate::ota::tp::{Deliver, Submit};
@@ -33,6 +35,8 @@ pub enum Kind {
     Apdu,
     /// An R-APDU.
     ApduResponse,
+    /// A template of the toolkit: a proactive command, or what an ENVELOPE carries.
+    Toolkit,
     /// A script for remote management.
     Script,
     /// What answers a script.
@@ -50,13 +54,14 @@ pub struct KindError {
 
 impl Kind {
     /// Every kind but the files, those first that are guessed first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Smpp,
         Self::UserData,
         Self::Command,
         Self::Response,
         Self::Message,
         Self::Apdu,
+        Self::Toolkit,
         Self::Script,
         Self::Deliver,
         Self::Submit,
@@ -77,6 +82,7 @@ impl Kind {
             Self::Message => "message",
             Self::Apdu => "apdu",
             Self::ApduResponse => "rapdu",
+            Self::Toolkit => "toolkit",
             Self::Script => "script",
             Self::ScriptResponse => "script-response",
             Self::File(ef) => ef.name(),
@@ -96,6 +102,7 @@ impl Kind {
             Self::Message => "an applet message",
             Self::Apdu => "a C-APDU",
             Self::ApduResponse => "an R-APDU",
+            Self::Toolkit => "a template of the toolkit",
             Self::Script => "a script",
             Self::ScriptResponse => "a response to a script",
             Self::File(ef) => ef.name(),
@@ -119,6 +126,7 @@ impl Kind {
     /// | response packet | RPL counts the rest, RHL is one of a response |
     /// | applet message | an application tag 1 to 7 whose length counts the rest, then the version |
     /// | C-APDU | a class and an instruction that are known, Lc and Le fit |
+    /// | template of the toolkit | a tag D0 to D7 whose length counts the rest |
     /// | script | a template AA or AE, or commands with classes and instructions that are known, one behind the other |
     /// | SMS-DELIVER, SMS-SUBMIT | every field fits up to the last octet, the type of address is one |
     /// | R-APDU | the last two octets are a status word |
@@ -157,6 +165,10 @@ impl Kind {
             Self::Deliver => is_address(octets.get(1..)) && Deliver::parse(octets).is_ok(),
             Self::Submit => is_address(octets.get(2..)) && Submit::parse(octets).is_ok(),
             Self::ApduResponse => is_status(octets) && !is_template(octets),
+            Self::Toolkit => {
+                matches!(octets, [0xD0..=0xD7, ..])
+                    && tlv::split(Span::whole(octets)).is_ok_and(|(_, behind)| behind.is_empty())
+            }
             Self::Script => script::is_script(octets),
             Self::ScriptResponse => script::is_response(octets),
             Self::File(ef) => Content::decode(ef, octets).is_ok(),

@@ -1,7 +1,7 @@
 //! Octets explained: any packet that the platform sends or takes, as a tree of its fields with the octets they stand in,
 //! what they say, and the clause that describes them.
 //!
-//! [`explain`] takes octets, [`capture`] a whole dialogue. Whatever can be read is read: where something is wrong the tree
+//! An [`Explainer`] takes octets, [`capture()`] a whole dialogue. Whatever can be read is read: where something is wrong the tree
 //! says so at the field, and the rest stands there as octets. With [`Keys`] packets are verified and deciphered. A key, a
 //! password, and whatever may be one among deciphered data is in no tree.
 //!
@@ -64,20 +64,32 @@ pub struct Explanation {
 #[error("nothing that is known begins like this; say what it is with --as")]
 pub struct Unknown;
 
-/// Explains octets as `kind`, or as what [`Kind::guess`] takes them for.
-///
-/// # Errors
-/// [`Unknown`], only where no kind is given.
-pub fn explain(kind: Option<Kind>, octets: &[u8], keys: &mut dyn Keys) -> Result<Explanation, Unknown> {
-    let (kind, assumed) = match kind {
-        Some(kind) => (kind, None),
-        None => guessed(octets)?,
-    };
-    let mut context = Context::new(keys);
-    let span = Span::whole(octets);
-    let nodes = nodes(kind, span, &mut context);
-    let tree = Node::of(kind.words(), span).children(nodes).in_octets(octets);
-    Ok(Explanation { kind: kind.name(), assumed, verdict: context.verdict, tree })
+/// Explains one thing after the other: parts of a message are joined, responses held against their commands, and what a
+/// command reads is the file that one before it has selected.
+pub struct Explainer<'k>(Context<'k>);
+
+impl<'k> Explainer<'k> {
+    /// With these keys.
+    pub fn new(keys: &'k mut dyn Keys) -> Self {
+        Self(Context::new(keys))
+    }
+
+    /// Explains octets as `kind`, or as what [`Kind::guess`] takes them for.
+    ///
+    /// # Errors
+    /// [`Unknown`], only where no kind is given.
+    pub fn explain(&mut self, kind: Option<Kind>, octets: &[u8]) -> Result<Explanation, Unknown> {
+        let (kind, assumed) = match kind {
+            Some(kind) => (kind, None),
+            None => guessed(octets)?,
+        };
+        let Self(context) = self;
+        context.begin_item();
+        let span = Span::whole(octets);
+        let nodes = nodes(kind, span, context);
+        let tree = Node::of(kind.words(), span).children(nodes).in_octets(octets);
+        Ok(Explanation { kind: kind.name(), assumed, verdict: context.verdict.take(), tree })
+    }
 }
 
 fn guessed(octets: &[u8]) -> Result<(Kind, Option<String>), Unknown> {
@@ -101,6 +113,7 @@ fn nodes(kind: Kind, span: Span<'_>, context: &mut Context<'_>) -> Vec<Node> {
         Kind::Command => vec![secured::command(span, context)],
         Kind::Response => vec![secured::response(span, context)],
         Kind::Message => vec![message::explain(span).0],
+        Kind::Toolkit => vec![apdu::template(span, context)],
         Kind::Apdu => vec![apdu::command(span, context)],
         Kind::ApduResponse => vec![apdu::response(span, context)],
         Kind::Script => {

@@ -35,8 +35,9 @@ pub enum TextError {
     },
 }
 
-/// Reads a text. Lines with `CSIM` give an APDU each, and lines between them (`OK`, echoes) are passed over; anything else
-/// is one run of digits, in which blanks, line ends, `:`, `-`, `.`, `,`, `"`, `0x` and `\x` do not count.
+/// Reads a text. Lines with `CSIM` give an APDU each, and lines between them (`OK`, echoes) are passed over. Lines each of
+/// which is a PDU, TPDU, user data or packet by itself are so many. Anything else is one run of digits, in which blanks, line
+/// ends, `:`, `-`, `.`, `,`, `"`, `0x` and `\x` do not count.
 ///
 /// # Errors
 /// [`TextError`].
@@ -45,7 +46,26 @@ pub fn read(text: &str) -> Result<Vec<Given>, TextError> {
     if !lines.is_empty() {
         return Ok(lines);
     }
+    if let Some(several) = several(text) {
+        return Ok(several);
+    }
     Ok(vec![Given { kind: None, octets: digits(text)?, note: None }])
+}
+
+/// A thing in each line.
+fn several(text: &str) -> Option<Vec<Given>> {
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let whole = |line| {
+        let octets = digits(line).ok()?;
+        let (kinds, fits) = Kind::guess(&octets);
+        let kind = *kinds.first().filter(|_| fits)?;
+        let alone = matches!(
+            kind,
+            Kind::Smpp | Kind::UserData | Kind::Deliver | Kind::Submit | Kind::Command | Kind::Response
+        );
+        alone.then_some(Given { kind: None, octets, note: None })
+    };
+    lines.map(whole).collect::<Option<Vec<_>>>().filter(|several| several.len() > 1)
 }
 
 /// `AT+CSIM=14,"00A40004026F07"` or `+CSIM: 4,"9000"`; `None` for other lines.

@@ -57,19 +57,21 @@ fn submit_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<(
         .fixed("TP-MR", |[reference], node| node.value(reference.to_string()).clause("TS 23.040 §9.2.3.6"))?;
     address(fields, "TP-DA")?;
     let dcs = pid_and_dcs(fields)?;
-    match first >> 3 & 0b11 {
-        0b00 => {}
-        0b10 => {
-            drop(fields.fixed("TP-VP", |[period], node| {
-                node.value(relative(period)).clause("TS 23.040 §9.2.3.12.1")
-            })?)
-        }
-        0b01 => drop(fields.take("TP-VP", TIME_OCTETS, |span, node| {
-            node.value(format!("enhanced form {}", hex(span.octets))).clause("TS 23.040 §9.2.3.12.3")
-        })?),
-        _ => drop(fields.take("TP-VP", TIME_OCTETS, |span, node| {
-            node.value(time_stamp(span.octets)).clause("TS 23.040 §9.2.3.12.2")
-        })?),
+    let (len, clause) = match first >> 3 & 0b11 {
+        0b00 => (0, ""),
+        0b10 => (1, "TS 23.040 §9.2.3.12.1"),
+        0b11 => (TIME_OCTETS, "TS 23.040 §9.2.3.12.2"),
+        _ => (TIME_OCTETS, "TS 23.040 §9.2.3.12.3"),
+    };
+    if len > 0 {
+        fields.take("TP-VP", len, |span, node| {
+            let value = match (first >> 3 & 0b11, span.octets) {
+                (0b10, [period]) => relative(*period),
+                (0b11, octets) => time_stamp(octets),
+                (_, octets) => format!("enhanced form {}", hex(octets)),
+            };
+            node.value(value).clause(clause)
+        })?;
     }
     data(fields, first & 0x40 != 0, dcs, context)
 }

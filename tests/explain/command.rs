@@ -175,6 +175,44 @@ fn lines_of_a_modem_are_apdus() {
 }
 
 #[test]
+fn what_a_modem_reads_is_the_file_that_was_selected() {
+    let place = Place::new();
+    let lines =
+        "AT+CSIM=14,00A40004026F07\n+CSIM: 4,6132\nAT+CSIM=10,00B0000009\n+CSIM: 22,0809101001200000109000\n";
+    std::fs::write(place.path("log.txt"), lines).unwrap();
+    let ran = place.run(&["explain", "log.txt"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("001011002000001"), "{}", ran.stdout);
+    // AUTHENTICATE gives CK and IK, VERIFY has a PIN.
+    let secrets =
+        "AT+CSIM=14,00880081021122\n+CSIM: 12,C0FFEE009000\nAT+CSIM=26,002000010831323334C0FFEEFF\n";
+    std::fs::write(place.path("log.txt"), secrets).unwrap();
+    for json in [&[][..], &["--json"]] {
+        let ran = place.run(&[&["explain", "log.txt"], json].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+        assert!(!ran.stdout.replace(' ', "").contains("C0FFEE"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_parts_of_a_message_in_several_lines_are_joined() {
+    let place = Place::new();
+    let packet = format!("0010 0d 0000 1212 415731 0000000001 00 {}", "AB".repeat(2));
+    let digits = packet.replace(' ', "");
+    let (first, second) = digits.split_at(12);
+    std::fs::write(place.path("parts.txt"), format!("0700030902017000{first}\n0500030902 02{second}\n"))
+        .unwrap();
+    let ran = place.run(&["explain", "parts.txt"]);
+    assert_eq!(ran.code, 0, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("18 octets of 2 parts, the first one in item 1"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("=> command packet, TAR 415731, CNTR 1; nothing proves it"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
 fn the_store_verifies_as_the_card_file_does() {
     let place = place_with_cards();
     assert_eq!(place.run(&["keys", "master", "--out", "key"]).code, 0);

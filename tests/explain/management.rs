@@ -1,6 +1,6 @@
 //! A dialogue of remote file management: scripts in parts, their responses, contents of files, and keys that are not shown.
 
-use airwrite::explain::{CardKeys, Explanation, Kind, Node, explain};
+use airwrite::explain::{CardKeys, Explainer, Explanation, Kind, Node};
 use airwrite::identity::Imsi;
 use airwrite::ota::script::{self, Format, ScriptOptions};
 use airwrite::ota::{
@@ -49,7 +49,7 @@ fn dialogue(commands: &[Vec<u8>], format: Format, answer: &[u8]) -> Explanation 
     pdus(&mut octets, Cpi::Command, &command::seal(&header, &keys, &script).unwrap(), 1);
     let header = ResponseHeader { tar: TAR, cntr, rsc: Rsc::OK };
     pdus(&mut octets, Cpi::Response, &response::seal(&header, ASKED, &keys, answer).unwrap(), 9);
-    let explanation = explain(None, &octets, &mut card_keys()).unwrap();
+    let explanation = Explainer::new(&mut card_keys()).explain(None, &octets).unwrap();
     assert_eq!((explanation.kind, &explanation.assumed), ("smpp", &None));
     assert!(!explanation.tree.has_problem(), "{:?}", explanation.tree);
     explanation
@@ -105,6 +105,21 @@ fn a_script_in_parts_is_joined() {
 }
 
 #[test]
+fn an_error_in_clear_is_a_hint() {
+    let keys = key_set();
+    let cntr = Cntr::try_from(5).unwrap();
+    let header = CommandHeader::new(Spi1::CC_CIPHERED_HIGHER, ASKED, &keys, TAR, cntr);
+    let mut octets = BytesMut::new();
+    pdus(&mut octets, Cpi::Command, &command::seal(&header, &keys, &apdu::select(0x6F07)).unwrap(), 1);
+    let header = ResponseHeader { tar: TAR, cntr, rsc: Rsc::CNTR_LOW };
+    pdus(&mut octets, Cpi::Response, &response::seal(&header, Spi2(0x21), &keys, &[]).unwrap(), 2);
+    let Explanation { verdict, tree, .. } = Explainer::new(&mut card_keys()).explain(None, &octets).unwrap();
+    assert_eq!(verdict.unwrap(), "PoR 02: CNTR low; nothing proves it; answers sequence 1");
+    let note = tree.find("response packet").unwrap().note.as_deref().unwrap();
+    assert_eq!(note, "answers the command in sequence 1, without the check that it asks for: a hint at most");
+}
+
+#[test]
 fn what_may_be_a_key_is_in_no_tree() {
     let secret = [0xC7; 16];
     let keys = [&[0x00][..], &secret, &secret].concat();
@@ -123,6 +138,6 @@ fn what_may_be_a_key_is_in_no_tree() {
     }
     // The same in clear.
     let clear = script::encode(Format::Compact, &ScriptOptions::default(), &script).unwrap();
-    let explanation = explain(Some(Kind::Script), &clear, &mut card_keys()).unwrap();
+    let explanation = Explainer::new(&mut card_keys()).explain(Some(Kind::Script), &clear).unwrap();
     assert!(!serde_json::to_string(&explanation).unwrap().contains("C7C7"));
 }

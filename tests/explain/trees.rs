@@ -1,7 +1,7 @@
 //! Whatever octets there are: no panic, and a tree whose ranges stand in the octets they count in, each within the one above
 //! and none over its neighbour.
 
-use airwrite::explain::{CardKeys, Dialogues, Kind, NoKeys, Node, capture, explain, text};
+use airwrite::explain::{CardKeys, Dialogues, Explainer, Kind, NoKeys, Node, capture, text};
 use airwrite::ota::{Algorithm, Key, KeySet};
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn check(node: &Node, within: [usize; 2], len: usize) {
 }
 
 fn check_explained(kind: Kind, octets: &[u8], keys: &mut CardKeys) {
-    let explanation = explain(Some(kind), octets, keys).unwrap();
+    let explanation = Explainer::new(keys).explain(Some(kind), octets).unwrap();
     check(&explanation.tree, [0, octets.len()], octets.len());
     let covered: usize =
         explanation.tree.children.iter().filter_map(|node| node.range).map(|[from, to]| to - from).sum();
@@ -76,7 +76,7 @@ proptest! {
         for kind in Kind::ALL {
             check_explained(kind, &octets, &mut keys);
         }
-        let _ = explain(None, &octets, &mut NoKeys);
+        let _ = Explainer::new(&mut NoKeys).explain(None, &octets);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn tshark_sees_the_pdus_that_are_explained() {
         let mut ours: Vec<_> = explained["pdus"].as_array().unwrap().iter().map(row).collect();
         let mut command = Command::new(&tshark);
         command.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|", "-Y", "smpp"]);
-        FIELDS.iter().for_each(|field| drop(command.args(["-e", field])));
+        command.args(FIELDS.iter().flat_map(|field| ["-e", field]));
         let output = command.arg("-r").arg(&capture).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let output = String::from_utf8(output.stdout).unwrap();

@@ -1,6 +1,6 @@
 //! The vectors of other implementations: what is guessed, verified and deciphered.
 
-use airwrite::explain::{CardKeys, Explanation, Node, explain};
+use airwrite::explain::{CardKeys, Explainer, Explanation, Node};
 use airwrite::ota::{Algorithm, Crc, Key, KeySet};
 use serde_json::Value;
 
@@ -69,7 +69,8 @@ fn every_command_is_taken_for_one_and_opened() {
             hex::decode(vector["sms_ud"].as_str().map_or_else(|| packet.unwrap(), str::to_owned)).unwrap();
         let spi1 = u8::from_str_radix(&text(vector, "spi")[..2], 16).unwrap();
         let mut keys = keys(vector, spi1 & 0b100 != 0);
-        let Explanation { kind, assumed, tree, .. } = explain(None, &octets, &mut keys).unwrap();
+        let Explanation { kind, assumed, tree, .. } =
+            Explainer::new(&mut keys).explain(None, &octets).unwrap();
         assert_eq!((kind, assumed), ("ud", None), "{id}");
         assert!(is_well_formed(&tree), "{id}: {tree:?}");
         let cntr = u64::from_str_radix(text(vector, "cntr"), 16).unwrap();
@@ -108,7 +109,7 @@ fn every_response_is_taken_for_one() {
         let octets = hex::decode(octets).unwrap();
         let spi2 = u8::from_str_radix(&text(vector, "spi")[2..4], 16).unwrap();
         let mut keys = keys(vector, spi2 & 0b1_0000 != 0);
-        let Explanation { kind, tree, .. } = explain(None, &octets, &mut keys).unwrap();
+        let Explanation { kind, tree, .. } = Explainer::new(&mut keys).explain(None, &octets).unwrap();
         assert_eq!(kind, "ud", "{id}");
         assert_eq!(is_well_formed(&tree), vector["expect"].is_null(), "{id}: {tree:?}");
         if vector["expect"].is_null() && spi2 >> 2 & 0b11 == 0b10 {
@@ -126,7 +127,8 @@ fn a_packet_that_was_changed_is_told() {
     let vector = all.iter().find(|vector| vector["kind"] == "command" && vector["spi"] == "1639").unwrap();
     let mut octets = hex::decode(text(vector, "sms_ud")).unwrap();
     *octets.last_mut().unwrap() ^= 1;
-    let Explanation { verdict, tree, .. } = explain(None, &octets, &mut keys(vector, true)).unwrap();
+    let Explanation { verdict, tree, .. } =
+        Explainer::new(&mut keys(vector, true)).explain(None, &octets).unwrap();
     assert!(tree.find("ciphered").unwrap().problem.as_deref().unwrap().contains("the packet was changed"));
     assert!(verdict.unwrap().contains("the packet was changed"));
 }

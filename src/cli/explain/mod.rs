@@ -5,14 +5,14 @@ mod tree;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::{ConfigArgument, Outcome, WRONG_INPUT};
 use crate::explain::text::{self, Given};
-use crate::explain::{Keys, Kind, NoKeys, capture, explain};
+use crate::explain::{Explainer, Keys, Kind, NoKeys, capture};
 use crate::pcap;
 
 /// The most that is read of a file or a pipe.
@@ -30,9 +30,9 @@ const CAPTURES: [[u8; 4]; 5] = [
 /// What is explained, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Hexadecimal digits, or a file: a capture (pcapng, pcap), or a text with digits or AT+CSIM lines; `-` or nothing reads standard input
+    /// Hexadecimal digits, or a file: a capture (pcapng, pcap) or a text with digits or AT+CSIM lines. `-` or nothing: standard
+    /// input
     input: Vec<String>,
-    /// What the octets are, where the guess is not wanted
     #[arg(long = "as", value_name = "KIND", help = format!("What the octets are, where the guess is not wanted: {}", Kind::names()))]
     kind: Option<Kind>,
     /// Verify and decipher with the keys of this card file (CSV)
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
 /// What was given.
 enum Input {
     Capture(Vec<u8>),
-    Text(String),
+    Octets(Vec<Given>),
 }
 
 pub(super) async fn run(arguments: Arguments) -> Outcome {
@@ -69,10 +69,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     };
     match input {
         Input::Capture(octets) => of_capture(&octets, &arguments, &mut *keys),
-        Input::Text(text) => match text::read(&text) {
-            Ok(given) => of_text(&given, &arguments, &mut *keys),
-            Err(error) => wrong(&anyhow!(error)),
-        },
+        Input::Octets(given) => of_text(&given, &arguments, &mut *keys),
     }
 }
 
@@ -89,14 +86,18 @@ fn of_capture(octets: &[u8], arguments: &Arguments, keys: &mut dyn Keys) -> Outc
 fn of_text(given: &[Given], arguments: &Arguments, keys: &mut dyn Keys) -> Outcome {
     let mut text = String::new();
     let mut whole = true;
+    let mut explainer = Explainer::new(keys);
     for Given { kind, octets, note } in given {
-        let explanation = match explain(arguments.kind.or(*kind), octets, keys) {
+        let explanation = match explainer.explain(arguments.kind.or(*kind), octets) {
             Ok(explanation) => explanation,
             Err(error) => return wrong(&anyhow!("{error} KIND: {}", Kind::names())),
         };
         whole &= note.is_none() && !explanation.tree.has_problem();
         if let Some(note) = note {
             eprintln!("{note}");
+        }
+        if given.len() > 1 && !arguments.json && !text.is_empty() {
+            text.push('\n');
         }
         text.push_str(&match arguments.json {
             true => json(&explanation)?,
@@ -128,23 +129,22 @@ fn wrong(error: &anyhow::Error) -> Outcome {
 /// Digits on the command line, in one piece or several, else a file, else standard input.
 fn read(input: &[String]) -> Result<Input> {
     match input {
-        [] => {
-            if io::stdin().is_terminal() {
-                eprintln!("reading hexadecimal digits up to the end of the input (Ctrl-D)");
-            }
+        [] if io::stdin().is_terminal() => {
+            eprintln!("reading hexadecimal digits up to the end of the input (Ctrl-D)");
             of_octets(read_all(io::stdin().lock())?)
         }
+        [] => of_octets(read_all(io::stdin().lock())?),
         [dash] if dash == "-" => of_octets(read_all(io::stdin().lock())?),
-        [one] if text::read(one).is_ok() => Ok(Input::Text(one.clone())),
-        [one] => match fs::File::open(Path::new(one)) {
-            Ok(file) => read_all(file).and_then(of_octets).with_context(|| one.clone()),
+        [one] => match (text::read(one), fs::File::open(one)) {
+            (Ok(given), _) => Ok(Input::Octets(given)),
+            (Err(_), Ok(file)) => read_all(file).and_then(of_octets).with_context(|| one.clone()),
             // What looks like digits was mistyped; anything else was to be a file.
-            Err(_) if one.contains(['/', '.']) => {
+            (Err(_), Err(_)) if one.contains(['/', '.']) => {
                 Err(anyhow!("{one}: no such file, and no hexadecimal digits"))
             }
-            Err(_) => Ok(Input::Text(one.clone())),
+            (Err(error), Err(_)) => Err(error.into()),
         },
-        several => Ok(Input::Text(several.join(" "))),
+        several => Ok(Input::Octets(text::read(&several.join(" "))?)),
     }
 }
 
@@ -152,9 +152,9 @@ fn of_octets(octets: Vec<u8>) -> Result<Input> {
     if octets.first_chunk().is_some_and(|first| CAPTURES.contains(first)) {
         return Ok(Input::Capture(octets));
     }
-    let text = String::from_utf8(octets)
-        .map_err(|_| anyhow!("expected a capture or a text with hexadecimal digits"))?;
-    Ok(Input::Text(text))
+    let text = str::from_utf8(&octets);
+    let text = text.map_err(|_| anyhow!("expected a capture or a text with hexadecimal digits"))?;
+    Ok(Input::Octets(text::read(text)?))
 }
 
 fn read_all(input: impl Read) -> Result<Vec<u8>> {

@@ -60,7 +60,7 @@ struct Look<'a> {
     /// How many other octets these are within.
     nested: usize,
     depth: usize,
-    /// Width of a range.
+    /// Width of a range and what stands before it.
     range_width: usize,
 }
 
@@ -85,7 +85,7 @@ impl Text {
         let root = event.tree.octets.as_ref();
         match (root, event.inner()) {
             (Some(octets), _) if full => self.below(&event.tree, octets),
-            (Some(octets), Some(inner)) => self.node(inner, name_width(&[inner]), look(octets)),
+            (Some(octets), Some(inner)) => self.node(inner, name_width(&[inner]), look(&event.tree, octets)),
             // What cannot be read is shown at the field.
             (Some(octets), None) if event.tree.has_problem() => self.below(&event.tree, octets),
             _ => {}
@@ -103,7 +103,7 @@ impl Text {
 
     fn below(&mut self, node: &Node, octets: &Octets) {
         let width = name_width(&node.children.iter().collect::<Vec<_>>());
-        node.children.iter().for_each(|child| self.node(child, width, look(octets)));
+        node.children.iter().for_each(|child| self.node(child, width, look(node, octets)));
     }
 
     fn node(&mut self, node: &Node, name_width: usize, look: Look<'_>) {
@@ -114,12 +114,12 @@ impl Text {
         if !leaf && shown.len() > 1 {
             // Its octets are those below.
             shown.truncate(1);
-            if let Some(first) = shown.first_mut() {
-                first.truncate(first.len() - 2);
-                first.push('…');
+            if let Some((head, _)) = shown.first().and_then(|first| first.rsplit_once(' ')) {
+                shown = vec![format!("{head} …")];
             }
         }
         let gutter = "| ".repeat(nested);
+        let range_width = range_width.saturating_sub(gutter.len());
         let mut lines = shown.into_iter();
         let first = lines.next().unwrap_or_default();
         let clause = node.clause.filter(|clause| self.clause != Some(*clause));
@@ -138,9 +138,16 @@ impl Text {
     }
 }
 
-fn look(octets: &Octets) -> Look<'_> {
+/// How `node` looks, whose range counts in `octets`.
+fn look<'a>(node: &Node, octets: &'a Octets) -> Look<'a> {
     let digits = octets.len().to_string().len();
-    Look { octets, nested: 0, depth: 0, range_width: 2 * digits + 2 }
+    Look { octets, nested: 0, depth: 0, range_width: 2 * digits + 2 + 2 * nesting(node) }
+}
+
+/// How many octets stand within each other below a node.
+fn nesting(node: &Node) -> usize {
+    let below = |child: &Node| nesting(child) + usize::from(child.octets.is_some());
+    node.children.iter().map(below).max().unwrap_or(0)
 }
 
 /// Name, value, notes, what is wrong, clause.
