@@ -1,6 +1,7 @@
 //! What tshark (Wireshark on the command line) makes of the captures in `pcaps/`, against what `airwrite explain --json`
 //! prints: the PDUs, their sequence numbers, addresses and texts. Runs where `AIRWRITE_TSHARK` names the program.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::Value;
@@ -29,41 +30,39 @@ fn tshark_sees_the_pdus_that_are_explained() {
         let ran = place.run(&["explain", "--json", capture.to_str().unwrap()]);
         assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
         let explained: Value = serde_json::from_str(&ran.stdout).unwrap();
-        let mut ours: Vec<_> = explained["pdus"].as_array().unwrap().iter().map(row).collect();
+        let mut ours: BTreeMap<String, [Vec<String>; 5]> = BTreeMap::new();
+        for event in explained["pdus"].as_array().unwrap() {
+            let packet = ours.entry(event["packet"].to_string()).or_default();
+            for (values, value) in packet.iter_mut().zip(row(event)) {
+                values.extend(Some(value).filter(|value| !value.is_empty()));
+            }
+        }
         let mut command = Command::new(&tshark);
         command.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|", "-Y", "smpp"]);
         command.args(FIELDS.iter().flat_map(|field| ["-e", field]));
         let output = command.arg("-r").arg(&capture).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let output = String::from_utf8(output.stdout).unwrap();
-        let mut theirs: Vec<_> = output.lines().flat_map(rows).collect();
-        ours.sort();
-        theirs.sort();
+        let theirs: BTreeMap<_, _> = output.lines().map(rows).collect();
         assert_eq!(ours, theirs, "{name}");
-        println!("{name}: {} PDUs as tshark has them", ours.len());
-        assert!(!ours.is_empty());
+        let pdus: usize = ours.values().map(|[commands, ..]| commands.len()).sum();
+        println!("{name}: {pdus} PDUs as tshark has them");
+        assert!(pdus > 0);
     }
 }
 
-/// Packet, command_id and sequence_number of each PDU in a line of tshark; of a packet with one PDU also addresses and text.
-fn rows(line: &str) -> Vec<[String; 6]> {
-    let fields: Vec<Vec<&str>> = line.split('\t').map(|field| field.split('|').collect()).collect();
-    let pdus = fields[1].len();
-    let of =
-        |field: usize, pdu: usize| fields[field].get(pdu).copied().unwrap_or_default().to_ascii_lowercase();
-    let row = |pdu| {
-        let mut row =
-            [fields[0][0].to_owned(), of(1, pdu), of(2, pdu), String::new(), String::new(), String::new()];
-        if pdus == 1 {
-            (row[3], row[4], row[5]) = (of(3, 0), of(4, 0), of(5, 0).replace(':', ""));
-        }
-        row
-    };
-    (0..pdus).map(row).collect()
+/// The packet of a line of tshark, and what its PDUs say, field by field.
+fn rows(line: &str) -> (String, [Vec<String>; 5]) {
+    let mut fields = line.split('\t').map(|field| {
+        let values = field.split('|').filter(|value| !value.is_empty());
+        values.map(|value| value.to_ascii_lowercase().replace(':', "")).collect::<Vec<_>>()
+    });
+    let packet = fields.next().unwrap().remove(0);
+    (packet, std::array::from_fn(|_| fields.next().unwrap_or_default()))
 }
 
-/// The same of a PDU that is explained.
-fn row(event: &Value) -> [String; 6] {
+/// The same fields of a PDU that is explained.
+fn row(event: &Value) -> [String; 5] {
     let tree = &event["tree"];
     let octets = tree["octets"].as_str().unwrap();
     let children = tree["children"].as_array().unwrap();
@@ -74,7 +73,6 @@ fn row(event: &Value) -> [String; 6] {
     };
     let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
     [
-        event["packet"].to_string(),
         format!("0x{}", digits("command_id").unwrap()),
         event["sequence"].to_string(),
         text("source"),
