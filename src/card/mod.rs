@@ -13,6 +13,7 @@ mod hours;
 mod ids;
 mod owner;
 mod packet;
+pub mod plan;
 mod profile;
 mod step;
 mod subscription;
@@ -29,8 +30,9 @@ pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
 pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose};
 pub use profile::{
-    BindingPolicy, CpiPlace, Dialect, Method, Mo, Mt, PollKind, Profile, ProfileError, Scope, Timers, Trust,
-    WriteTerms,
+    BindingPolicy, CpiPlace, Dialect, FileName, FileNameError, Finding, Method, Mo, Mt, Poll, PollKind,
+    Profile, ProfileError, Scope, Session, Severity, Start, StepValue, StepValueError, Timers, Trust,
+    WriteStep, WriteTerms,
 };
 pub use step::{Bound, Cancellation, Contested, Fact, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;

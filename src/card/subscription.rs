@@ -14,3 +14,15 @@ pub struct Subscription {
     /// Service centre address to write, where the order names one.
     pub smsc: Option<Msisdn>,
 }
+
+impl Subscription {
+    /// A subscription that names everything, each number as long as it can be: what a write takes at most shows in it.
+    pub(super) fn fullest() -> Option<Self> {
+        Some(Self {
+            imsi: "001010123456789".parse().ok()?,
+            msisdn: "861064812345678".parse().ok()?,
+            iccid: Some("89049032000000000011".parse().ok()?),
+            smsc: Some("861064812345678".parse().ok()?),
+        })
+    }
+}

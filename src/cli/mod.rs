@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod keys;
 mod open;
+mod profile;
 mod relay;
 pub mod sample;
 mod serve;
@@ -50,6 +51,9 @@ enum Command {
     /// Make, list and revoke API keys; make a master key
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Check profiles, the descriptions of kinds of cards
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Order a write at a running gateway
     Write(write::Arguments),
     /// Serve writes on site: bring packets to cards in APDUs, and post back their answers
@@ -99,6 +103,7 @@ async fn run(command: Command) -> Outcome {
         Command::Smsc(arguments) => smsc::run(arguments).await,
         Command::Cards(command) => cards::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Profile(command) => profile::run(command).await,
         Command::Write(arguments) => write::run(arguments).await,
         Command::Relay(arguments) => relay::run(arguments).await,
         Command::Explain(arguments) => explain::run(arguments).await,

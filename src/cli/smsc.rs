@@ -229,7 +229,7 @@ pub(super) fn specs(rows: &[CardRow], short_code: &str) -> Result<Vec<CardSpec>>
         spec.mo_dialect = match profiles.get(&row.profile).map(|profile| profile.mo.dialect) {
             Some(Dialect::Plain) => MoDialect::PlainDer,
             Some(Dialect::RawImei) => MoDialect::RawImei,
-            Some(Dialect::Secured) | None => MoDialect::Secured,
+            Some(Dialect::Secured | Dialect::Silent) | None => MoDialect::Secured,
         };
         short_code.clone_into(&mut spec.short_code);
         specs.push(spec);

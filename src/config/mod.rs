@@ -36,6 +36,15 @@ pub const APPLET_PLAIN_PROFILE: &str = include_str!("../../config/profiles/airwr
 /// The same applet where it only tells its IMEI, without security.
 pub const APPLET_RAW_PROFILE: &str = include_str!("../../config/profiles/airwrite-applet-raw.toml");
 
+/// The same applet where its card cannot answer a packet.
+pub const APPLET_NO_POR_PROFILE: &str = include_str!("../../config/profiles/airwrite-applet-no-por.toml");
+
+/// USIM cards without an applet, written by remote file management under TAR B00010.
+pub const RFM_PROFILE: &str = include_str!("../../config/profiles/usim-rfm.toml");
+
+/// The same under TAR B00011.
+pub const RFM_B00011_PROFILE: &str = include_str!("../../config/profiles/usim-rfm-b00011.toml");
+
 /// Everything that `airwrite` is told by its configuration, checked.
 #[derive(Debug)]
 pub struct Config {

@@ -44,11 +44,15 @@ fn the_shipped_file_fits_the_simulated_operator() {
     assert_eq!((link.system_id.as_str(), link.password.expose_secret()), ("airwrite", "secret"));
     assert_eq!(link.source, SourceConfig { digits: "10690".to_owned(), ton: 3, npi: 0 });
     assert_eq!(config.routes, [RouteConfig::all_over(vec!["smsc".to_owned()])]);
-    assert!(
-        ["airwrite-applet", "airwrite-applet-plain", "airwrite-applet-raw"]
-            .into_iter()
-            .eq(config.profiles.keys())
-    );
+    let shipped = [
+        "airwrite-applet",
+        "airwrite-applet-no-por",
+        "airwrite-applet-plain",
+        "airwrite-applet-raw",
+        "usim-rfm",
+        "usim-rfm-b00011",
+    ];
+    assert!(shipped.into_iter().eq(config.profiles.keys()));
     assert!(config.store.directory.ends_with("../airwrite.store"));
 }
 

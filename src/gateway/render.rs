@@ -1,8 +1,8 @@
 //! From what the card's rules ask for to octets: applet message, secured packet, parts.
 
 use crate::applet::AppletError;
-use crate::card::{Card, CpiPlace, Profile, Seal};
-use crate::ota::{Cpi, CpiPosition, Reference, SplitError, SplitOptions, split};
+use crate::card::{Card, Profile, Seal};
+use crate::ota::{Cpi, SplitError, split};
 use crate::store::records::SealedParts;
 use crate::vault::{KeyRef, SealRequest, Vault, VaultError};
 
@@ -42,28 +42,14 @@ pub(super) async fn render(
         SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
     let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };
     let packet = vault.seal(key, request).await?;
-    let parts = split(&packet, Cpi::Command, &split_options(profile, seal))?;
+    // The reference follows the CNTR, so that no two open packets of a card share one.
+    let [.., high, low] = seal.cntr.octets();
+    let reference = u16::from_be_bytes([high, low]);
+    let parts = split(&packet, Cpi::Command, &profile.mt.split_options(reference))?;
     let limit = profile.mt.max_parts;
     if parts.len() > usize::from(limit) {
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
     let (spi1, spi2, tar) = (seal.spi1.0, seal.spi2.0, seal.tar.0);
     Ok(SealedParts { kvn: seal.kvn, spi1, spi2, tar, parts, sealed_at: now, originator })
-}
-
-/// The reference follows the CNTR, so that no two open packets of a card share one.
-fn split_options(profile: &Profile, seal: &Seal) -> SplitOptions {
-    let [.., high, low] = seal.cntr.octets();
-    let reference = match profile.mt.ref_bits {
-        16 => Reference::Bits16(u16::from_be_bytes([high, low])),
-        _ => Reference::Bits8(low),
-    };
-    SplitOptions {
-        reference,
-        cpi_position: match profile.mt.cpi {
-            CpiPlace::First => CpiPosition::First,
-            CpiPlace::AfterConcat => CpiPosition::AfterConcatenation,
-        },
-        cpi_in_every_part: profile.mt.cpi_every_part,
-    }
 }

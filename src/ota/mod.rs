@@ -44,7 +44,7 @@ pub use fields::{Cntr, Tar};
 pub use key::{Algorithm, AlgorithmError, Key, KeyError};
 pub use key_set::KeySet;
 pub use packet::{OpenError, SealError, SecurityError};
-pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, split};
+pub use parts::{Cpi, CpiPosition, SplitError, SplitOptions, parts_needed, split};
 pub use reassembly::{Insertion, Joined, PartError, PartSet};
 pub use response::{OpenedResponse, ResponseHeader, Rsc};
 pub use spi::{CounterMode, Integrity, PorRequest, Spi1, Spi2};

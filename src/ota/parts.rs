@@ -80,6 +80,17 @@ pub fn split(packet: &[u8], cpi: Cpi, options: &SplitOptions) -> Result<Vec<Vec<
     Ok(parts.collect())
 }
 
+/// How many short messages [`split`] makes of a packet of `octets` octets; it refuses more than 255.
+#[must_use]
+pub fn parts_needed(octets: usize, cpi: Cpi, options: &SplitOptions) -> usize {
+    if header(&cpi.element()).len() + octets <= USER_DATA_LEN_MAX {
+        return 1;
+    }
+    // The length of a header does not depend on its numbers.
+    let room = |first| USER_DATA_LEN_MAX - part_header(cpi, options, first, 0, 0).len();
+    1 + octets.saturating_sub(room(true)).div_ceil(room(false))
+}
+
 fn part_header(cpi: Cpi, options: &SplitOptions, first: bool, total: u8, number: u8) -> Vec<u8> {
     let concatenation = Concatenation { reference: options.reference, total, number }.octets();
     if !first && !options.cpi_in_every_part {
@@ -119,6 +130,7 @@ mod tests {
         for (octets, parts) in [(0, 1), (137, 1), (138, 2), (132 + 134, 2), (132 + 134 + 1, 3)] {
             let split = split(&vec![0; octets], Cpi::Command, &options).unwrap();
             assert_eq!(split.len(), parts, "{octets} octets");
+            assert_eq!(parts_needed(octets, Cpi::Command, &options), parts, "{octets} octets");
         }
         let wide = SplitOptions::new(Reference::Bits16(1));
         assert_eq!(split(&[0; 131 + 133], Cpi::Command, &wide).unwrap().len(), 2);
@@ -168,6 +180,7 @@ mod tests {
         ) {
             let options = SplitOptions { reference, cpi_position, cpi_in_every_part };
             let mut parts = split(&packet, cpi, &options).unwrap();
+            prop_assert_eq!(parts_needed(packet.len(), cpi, &options), parts.len());
             let full = parts.len() - 1;
             prop_assert!(parts.iter().take(full).all(|part| part.len() == USER_DATA_LEN_MAX));
             prop_assert!(parts.iter().all(|part| part.len() <= USER_DATA_LEN_MAX));

@@ -1,7 +1,7 @@
 //! What begins: the next write of the queue, a write packet, a poll, an answer.
 
 use super::Work;
-use crate::applet::{BindingResponse, Message, Poll, PollWhat, ResultAck, WriteCard};
+use crate::applet::{BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Bearer, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed, Purpose, Refused,
     Seal, Timers, WriteState,
@@ -144,7 +144,8 @@ impl Work<'_> {
             imsi: target.imsi,
             msisdn: target.msisdn,
             smsc: target.smsc,
-            refresh: self.terms.profile.write.refresh,
+            // A profile of the applet always names one.
+            refresh: self.terms.profile.write.refresh.unwrap_or(Refresh::UiccReset),
             rollback: true,
             binding_ack,
             key_block: None,

@@ -77,7 +77,7 @@ fn rank(card: &Card, number: Msisdn) -> u8 {
 fn read(dialect: Dialect, octets: &[u8], from: Msisdn, card: &Card) -> Option<(Event, bool)> {
     let from = Some(from);
     match dialect {
-        Dialect::Secured => None,
+        Dialect::Secured | Dialect::Silent => None,
         Dialect::Plain => match Message::from_der(octets).ok()? {
             Message::BindingRequest(request) => {
                 let source = ClaimSource::PlainDer { tid: request.tid, eid: request.eid };

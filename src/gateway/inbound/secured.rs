@@ -33,7 +33,7 @@ impl Gateway {
         let mut without_profile = None;
         for Candidate { card, keys } in &candidates {
             match self.profile(&card.profile) {
-                Some(profile) if profile.mo.tar == header.tar => {
+                Some(profile) if profile.mo.tar == Some(header.tar) => {
                     levels.entry(profile.mo.min_spi1.0).or_default().push((card.id, keys.clone()));
                 }
                 Some(_) => {}
