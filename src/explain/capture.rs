@@ -14,15 +14,15 @@ use super::user_data::JOINED;
 use crate::pcap::{Capture, DialoguePdu, Side};
 use crate::smpp::{Body, MessageState, Sm, receipt};
 
-/// A capture explained.
+/// What a capture holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Dialogues {
     /// Always `capture`.
     pub kind: &'static str,
     /// The connections with SMPP, in the order of their first packets.
     pub connections: Vec<Connection>,
-    /// Every PDU, in the order in which they were complete.
-    pub pdus: Vec<Event>,
+    /// How many PDUs there are.
+    pub pdus: usize,
     /// Packets that are no TCP segment, or none that can be read.
     pub others: usize,
     /// Whether the file ends within a packet.
@@ -80,8 +80,11 @@ impl Event {
     }
 }
 
-/// Explains a capture.
-pub fn capture(capture: &Capture, keys: &mut dyn Keys) -> Dialogues {
+/// Explains a capture, PDU by PDU in the order in which they were complete.
+pub fn capture<'a>(
+    capture: &'a Capture,
+    keys: &'a mut dyn Keys,
+) -> (Dialogues, impl Iterator<Item = Event> + 'a) {
     let mut seen: Vec<(usize, &DialoguePdu)> = Vec::new();
     let mut connections = Vec::new();
     for dialogue in capture.dialogues.iter().filter(|dialogue| !dialogue.pdus.is_empty()) {
@@ -95,13 +98,13 @@ pub fn capture(capture: &Capture, keys: &mut dyn Keys) -> Dialogues {
     // Within a packet they stay in their order.
     seen.sort_by_key(|(_, pdu)| (pdu.time_ns, pdu.packet));
     let first_ns = seen.first().map_or(0, |(_, pdu)| pdu.time_ns);
-    let mut context = Context::new(keys);
-    let pdus = seen
-        .into_iter()
-        .map(|(connection, pdu)| event(pdu, connection, pdu.time_ns.saturating_sub(first_ns), &mut context))
-        .collect();
     let Capture { others, truncated, .. } = *capture;
-    Dialogues { kind: "capture", connections, pdus, others, truncated }
+    let dialogues = Dialogues { kind: "capture", connections, pdus: seen.len(), others, truncated };
+    let mut context = Context::new(keys);
+    let events = seen.into_iter().map(move |(connection, pdu)| {
+        event(pdu, connection, pdu.time_ns.saturating_sub(first_ns), &mut context)
+    });
+    (dialogues, events)
 }
 
 fn event(seen: &DialoguePdu, connection: usize, time_ns: u64, context: &mut Context<'_>) -> Event {

@@ -2,6 +2,7 @@
 //! and none over its neighbour.
 
 use airwrite::explain::{CardKeys, Dialogues, Explainer, Kind, NoKeys, Node, capture, text};
+use airwrite::ota::ef::Ef;
 use airwrite::ota::{Algorithm, Key, KeySet};
 use proptest::prelude::*;
 
@@ -110,12 +111,45 @@ fn every_pdu_of_every_capture_is_a_tree() {
     for name in ["write-card", "kannel", "npm-smpp", "smpp34"] {
         let octets = std::fs::read(file(&format!("pcaps/{name}.pcapng"))).unwrap();
         let read = airwrite::pcap::read(&octets).unwrap();
-        let Dialogues { pdus, .. } = capture(&read, &mut NoKeys);
-        assert_eq!(pdus.len(), read.dialogues.iter().map(|dialogue| dialogue.pdus.len()).sum::<usize>());
-        for event in &pdus {
+        let mut keys = NoKeys;
+        let (Dialogues { pdus, .. }, events) = capture(&read, &mut keys);
+        let events: Vec<_> = events.collect();
+        let all = read.dialogues.iter().map(|dialogue| dialogue.pdus.len()).sum();
+        assert_eq!((pdus, events.len()), (all, all));
+        for event in &events {
             let len = event.tree.octets.as_ref().unwrap().len();
             check(&event.tree, [0, len], len);
             assert!(!event.tree.has_problem(), "{name}, packet {}: {:?}", event.packet, event.tree);
         }
     }
+}
+
+#[test]
+fn what_octets_are_is_told_by_their_looks() {
+    let guessed = |digits: &str| {
+        let (kinds, fits) = Kind::guess(&hex::decode(digits.replace(' ', "")).unwrap());
+        (kinds.first().copied(), fits)
+    };
+    for (digits, kind) in [
+        ("00000010 00000015 00000000 00000007", Kind::Smpp),
+        ("02 7000 000F", Kind::UserData),
+        ("000E 0D 0000 1212 415731 0000000001 00", Kind::Command),
+        ("000B 0A 415731 0000000001 00 02", Kind::Response),
+        ("65 0C 800101 810400000001 8F0100", Kind::Message),
+        ("00A4000402 6F07", Kind::Apdu),
+        ("D0 09 810301010482028182", Kind::Toolkit),
+        ("00A4000402 6F07 00B0000009", Kind::Script),
+        ("44 05810106F4 7F F6 32114122310200 04 027000AB", Kind::Deliver),
+        ("01 00 05810106F4 00 04 08 4A44444444444447", Kind::Submit),
+        ("6A82", Kind::ApduResponse),
+        ("02 6C09", Kind::ScriptResponse),
+        ("08 0910101032547698", Kind::File(Ef::Imsi)),
+    ] {
+        assert_eq!(guessed(digits), (Some(kind), true), "{digits}");
+        assert_eq!(kind.name().to_uppercase().parse(), Ok(kind));
+    }
+    // What is cut short is told by how it begins.
+    assert_eq!(guessed("0000003C 00000004 00000000 00000001 0001"), (Some(Kind::Smpp), false));
+    assert_eq!(guessed("0058 15 1600 1212 415732 A900"), (Some(Kind::Command), false));
+    assert_eq!(guessed("0011223344"), (None, false));
 }

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     /// Show the SMPP layer of every PDU of a capture too
     #[arg(long)]
     full: bool,
-    /// Print JSON, a line for each thing explained
+    /// Print JSON: a line for each thing explained; of a capture a line of its own, then one for each PDU
     #[arg(long)]
     json: bool,
 }
@@ -74,13 +74,24 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
 }
 
 fn of_capture(octets: &[u8], arguments: &Arguments, keys: &mut dyn Keys) -> Outcome {
-    let dialogues = capture(&pcap::read(octets)?, keys);
-    let whole = !dialogues.truncated && !dialogues.pdus.iter().any(|event| event.tree.has_problem());
-    let text = match arguments.json {
+    let read = pcap::read(octets)?;
+    let (dialogues, events) = capture(&read, keys);
+    let mut whole = !dialogues.truncated;
+    let several = dialogues.connections.len() > 1;
+    let head = match arguments.json {
         true => json(&dialogues)?,
-        false => tree::of_dialogues(&dialogues, arguments.full),
+        false => tree::of_dialogues(&dialogues),
     };
-    print(&text, whole)
+    // One by one: a capture may be large, and the trees of all its PDUs are much larger.
+    let events = events.map(|event| {
+        whole &= !event.tree.has_problem();
+        match arguments.json {
+            true => json(&event),
+            false => Ok(tree::of_event(&event, several, arguments.full)),
+        }
+    });
+    print([Ok(head)].into_iter().chain(events))?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn of_text(given: &[Given], arguments: &Arguments, keys: &mut dyn Keys) -> Outcome {
@@ -104,20 +115,27 @@ fn of_text(given: &[Given], arguments: &Arguments, keys: &mut dyn Keys) -> Outco
             false => tree::of_explanation(&explanation),
         });
     }
-    print(&text, whole)
+    print([Ok(text)])?;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
     Ok(serde_json::to_string(value)? + "\n")
 }
 
-/// Prints everything at once; whoever reads may stop reading.
-fn print(text: &str, whole: bool) -> Outcome {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
+/// Prints texts one by one, until whoever reads stops reading.
+fn print(texts: impl IntoIterator<Item = Result<String>>) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for text in texts {
+        match out.write_all(text?.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            printed => printed?,
+        }
     }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match out.flush() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 /// The command line, or what it leads to, is nothing that can be explained.

@@ -26,16 +26,16 @@ pub(super) fn of_explanation(explanation: &Explanation) -> String {
     text.text
 }
 
-/// A capture: a line for each PDU, below it the packet that it carries, or (`full`) all of it.
-pub(super) fn of_dialogues(dialogues: &Dialogues, full: bool) -> String {
+/// What a capture holds.
+pub(super) fn of_dialogues(dialogues: &Dialogues) -> String {
     let Dialogues { connections, pdus, others, truncated, .. } = dialogues;
     let mut text = Text::default();
     for (number, Connection { client, server, unframed }) in (1..).zip(connections) {
         let beside = if *unframed == 0 { String::new() } else { format!(", {unframed} octets beside PDUs") };
         text.line(&format!("# connection {number}: {client} (client) to {server} (server){beside}"));
     }
-    for event in pdus {
-        text.event(event, connections.len() > 1, full);
+    if *pdus == 0 {
+        text.line("# no SMPP");
     }
     if *others > 0 {
         text.line(&format!("# {others} packets that are no TCP segment"));
@@ -43,6 +43,13 @@ pub(super) fn of_dialogues(dialogues: &Dialogues, full: bool) -> String {
     if *truncated {
         text.line("# the file ends within a packet");
     }
+    text.text
+}
+
+/// A PDU of a capture: a line, below it the packet that it carries, or (`full`) all of it.
+pub(super) fn of_event(event: &Event, connections: bool, full: bool) -> String {
+    let mut text = Text::default();
+    text.event(event, connections, full);
     text.text
 }
 
