@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::ota::{Integrity, KeySet, OpenError, OpenedCommand, OpenedResponse, Spi2, command, response};
+use crate::ota::{Crc, Integrity, KeySet, OpenError, OpenedCommand, OpenedResponse, Spi2, command, response};
+
+/// RHL of a response with a CRC-16.
+const RHL_CRC_16: u8 = 0x0C;
 
 /// What opens packets.
 pub trait Keys {
@@ -110,8 +113,11 @@ struct Card {
 }
 
 impl CardKeys {
-    /// Adds a card by the identifier that it is known by, with its number if it has one.
-    pub fn add(&mut self, name: String, number: Option<String>, key_sets: Vec<KeySet>) {
+    /// Adds a card by the identifier that it is known by, with its number if it has one. Key sets of the DES family are
+    /// tried in ECB mode too.
+    pub fn add(&mut self, name: String, number: Option<String>, mut key_sets: Vec<KeySet>) {
+        let in_ecb: Vec<KeySet> = key_sets.iter().filter_map(|keys| keys.clone().in_ecb().ok()).collect();
+        key_sets.extend(in_ecb);
         if let Some(number) = number {
             self.numbers.insert(number, self.cards.len());
         }
@@ -190,6 +196,8 @@ impl Keys for CardKeys {
         response::peek(packet).map_err(NotOpened::Open)?;
         let proves = asked.por_integrity() == Integrity::Cc;
         let named = |keys: &&KeySet| key_set.is_none_or(|key_set| key_set == keys.version());
-        self.try_all(hint, proves, named, |keys| response::open(packet, asked, keys))
+        // Which RC it is the command says; its length does too.
+        let crc = if packet.get(2) == Some(&RHL_CRC_16) { Crc::Crc16 } else { Crc::Crc32 };
+        self.try_all(hint, proves, named, |keys| response::open(packet, asked, &keys.clone().with_crc(crc)))
     }
 }

@@ -57,6 +57,16 @@ fn a_capture_of_the_demo_tells_every_binding_command_and_por_with_its_verdict() 
 }
 
 #[test]
+fn the_example_of_the_readme_is_what_is_printed() {
+    let readme = std::fs::read_to_string(file("README.md")).unwrap();
+    let (_, example) = readme.split_once("$ airwrite explain --keys cards.csv ").unwrap();
+    let (octets, behind) = example.split_once('\n').unwrap();
+    let (printed, _) = behind.split_once("```").unwrap();
+    let ran = place_with_cards().run(&["explain", "--keys", "cards.csv", octets]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, printed));
+}
+
+#[test]
 fn without_keys_the_outside_of_a_packet_is_told() {
     let place = Place::new();
     let ran = place.run(&["explain", &capture("write-card")]);
