@@ -9,7 +9,9 @@ use super::node::{Fields, Node, Span, octets};
 use super::tlv::{self, Tlv};
 use super::words::{count, hex};
 use crate::ota::apdu::{Command, StatusWord, instruction, p3_is_le};
-use crate::ota::script::{BadFormat, Chaining, Format, Problem, ScriptOptions, Verdict, decode_response};
+use crate::ota::script::{
+    Action, BadFormat, Chaining, Format, Problem, ScriptOptions, Verdict, decode_response,
+};
 
 /// The name of a script's node.
 pub(super) const SCRIPT: &str = "script";
@@ -142,9 +144,13 @@ impl<'a> Reading<'a> {
                 // The comprehension flag may be set.
                 0x22 | 0xA2 => Node { range: Some(whole.range()), ..self.command(value, context) },
                 0x81 => {
+                    self.options.immediate_actions.extend(Action::read(octets));
                     Node::of("immediate action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.2")
                 }
-                0x82 => Node::of("error action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.3"),
+                0x82 => {
+                    self.options.error_action = Action::read(octets);
+                    Node::of("error action", whole).value(action(octets)).clause("TS 102 226 §5.2.1.3")
+                }
                 0x83 => {
                     self.options.chaining = Chaining::read(octets);
                     Node::of("script chaining", whole).value(chaining(octets)).clause("TS 102 226 §5.2.1.4")

@@ -2,7 +2,7 @@
 
 use airwrite::explain::{CardKeys, Explainer, Explanation, Kind, Node};
 use airwrite::identity::Imsi;
-use airwrite::ota::script::{self, Format, ScriptOptions};
+use airwrite::ota::script::{self, Action, Format, ScriptOptions};
 use airwrite::ota::{
     Algorithm, Cntr, CommandHeader, Cpi, Key, KeySet, Reference, ResponseHeader, Rsc, Spi1, Spi2,
     SplitOptions, Tar, apdu, command, response, split,
@@ -41,9 +41,18 @@ fn pdus(out: &mut BytesMut, cpi: Cpi, packet: &[u8], sequence: u32) {
 
 /// A script sent, and `answer` as the data of its PoR; explained with the card's keys.
 fn dialogue(commands: &[Vec<u8>], format: Format, answer: &[u8]) -> Explanation {
+    dialogue_with(&ScriptOptions::default(), commands, format, answer)
+}
+
+fn dialogue_with(
+    options: &ScriptOptions,
+    commands: &[Vec<u8>],
+    format: Format,
+    answer: &[u8],
+) -> Explanation {
     let keys = key_set();
     let cntr = Cntr::try_from(5).unwrap();
-    let script = script::encode(format, &ScriptOptions::default(), commands).unwrap();
+    let script = script::encode(format, options, commands).unwrap();
     let header = CommandHeader::new(Spi1::CC_CIPHERED_HIGHER, ASKED, &keys, TAR, cntr);
     let mut octets = BytesMut::new();
     pdus(&mut octets, Cpi::Command, &command::seal(&header, &keys, &script).unwrap(), 1);
@@ -102,6 +111,16 @@ fn a_script_in_parts_is_joined() {
     assert!(joined.value.as_ref().unwrap().ends_with(" octets of 2 parts, the first one in sequence 1"));
     assert_eq!(value(joined, "script"), Some("expanded, 4 commands"));
     assert_eq!(value(tree.find("R-APDU").unwrap(), "IMSI"), Some("001012001000001"));
+}
+
+#[test]
+fn actions_count_among_what_was_executed() {
+    let options = ScriptOptions { immediate_actions: vec![Action::refresh(4)], ..ScriptOptions::default() };
+    let commands = at(0x6F07, apdu::update_binary(0, &imsi()).unwrap());
+    let answer = [0xAB, 0x07, 0x80, 1, 3, 0x23, 2, 0x90, 0x00];
+    let Explanation { tree, verdict, .. } = dialogue_with(&options, &commands, Format::Expanded, &answer);
+    assert_eq!(verdict.unwrap(), "PoR 00: all of 2 commands executed; CC verified; answers sequence 1");
+    assert_eq!(value(&tree, "immediate action"), Some("REFRESH, qualifier 04"));
 }
 
 #[test]
