@@ -9,6 +9,7 @@
 //! | [`api`] | HTTP API and webhooks |
 //! | [`sim`] | an operator in a box: SMSC, HLR, terminals, cards |
 //! | [`gateway`] | the running system: inbound, dispatch, timers, outbox |
+//! | [`explain`] | octets and captures as annotated trees, pure |
 //! | [`pcap`] | captures of connections: recorded, and read back |
 //! | [`link`] | SMPP client: one task owns each connection |
 //! | [`store`] | the write model and its backends |
@@ -26,6 +27,8 @@ pub mod applet;
 pub mod card;
 pub mod cli;
 pub mod config;
+#[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
+pub mod explain;
 pub mod gateway;
 #[cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 pub mod identity;

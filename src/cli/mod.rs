@@ -7,6 +7,7 @@
 mod cards;
 mod client;
 mod demo;
+mod explain;
 mod keys;
 mod open;
 mod profile;
@@ -57,6 +58,8 @@ enum Command {
     Write(write::Arguments),
     /// Serve writes on site: bring packets to cards in APDUs, and post back their answers
     Relay(relay::Arguments),
+    /// Show what packets and captures say, field by field
+    Explain(explain::Arguments),
     /// Show everything at once: operator, gateway, bindings, orders, proofs
     Demo(demo::Arguments),
 }
@@ -103,6 +106,7 @@ async fn run(command: Command) -> Outcome {
         Command::Profile(command) => profile::run(command).await,
         Command::Write(arguments) => write::run(arguments).await,
         Command::Relay(arguments) => relay::run(arguments).await,
+        Command::Explain(arguments) => explain::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
     }
 }

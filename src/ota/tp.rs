@@ -289,7 +289,7 @@ pub fn time_stamp(unix_ms: u64) -> [u8; 7] {
 }
 
 /// Whether TP-UDL counts septets: the alphabet is the 7-bit one and not compressed (TS 23.038 §4).
-const fn counts_septets(dcs: u8) -> bool {
+pub(crate) const fn counts_septets(dcs: u8) -> bool {
     match dcs >> 4 {
         // General and automatic deletion groups: b6 compressed, b4b3 the alphabet (00 7-bit, 11 reserved and read as 7-bit).
         0x0..=0x7 => dcs & 0x20 == 0 && matches!(dcs >> 2 & 0b11, 0b00 | 0b11),

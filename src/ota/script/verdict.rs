@@ -55,6 +55,16 @@ impl ScriptResponse {
         }
     }
 
+    /// Which command each of the [`ScriptResponse::responses`] answers, counted from 0, where the script was encoded from these
+    /// options and commands; empty where their numbers cannot be brought together.
+    pub fn answered<C: AsRef<[u8]>>(&self, options: &ScriptOptions, commands: &[C]) -> Vec<usize> {
+        let commands: Vec<&[u8]> = commands.iter().map(AsRef::as_ref).collect();
+        match self.executed_commands(options, &commands) {
+            Ok(executed) => answered(&commands, executed, self.responses.len()),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// How many commands were executed, or a number that cannot be one of these.
     fn executed_commands(&self, options: &ScriptOptions, commands: &[&[u8]]) -> Result<usize, usize> {
         let (sent, answers) = (commands.len(), self.responses.len());
