@@ -4,7 +4,7 @@ use crate::identity::Imei;
 use crate::ota::Cntr;
 use crate::ota::apdu::StatusWord;
 
-use super::{Subscription, WriteId};
+use super::{MissingFiles, Subscription, WriteId};
 
 /// Why a write [expired](End::Expired).
 pub const DEADLINE_PASSED: &str = "deadline_passed";
@@ -179,6 +179,8 @@ pub struct Active {
     pub step: u8,
     /// By remote file management: where that script stopped; EF.IMSI is read before the write ends.
     pub failure: Option<StepFailure>,
+    /// Files that the card turned out not to have.
+    pub missing: MissingFiles,
 }
 
 /// Where a script of a write stopped.

@@ -231,6 +231,12 @@ impl StatusWord {
         Self(0x6C00 | low_octet(octets))
     }
 
+    /// Whether the file that was to be selected is not there: 6A82, and 9404 of class A0.
+    #[must_use]
+    pub const fn is_file_not_found(self) -> bool {
+        matches!(self.0, 0x6A82 | 0x9404)
+    }
+
     /// Whether the command has done all of its work: 9000, 91xx (a proactive command waits) and 920x (after x internal
     /// retries).
     #[must_use]

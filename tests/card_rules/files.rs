@@ -2,8 +2,8 @@
 
 use airwrite::card::plan::{self, Action, Plan, PlannedScript};
 use airwrite::card::{
-    Bearer, Card, ClaimSource, Counter, DeliveryHours, DeviceView, End, Event, Payload, Profile, Purpose,
-    ReadFile, ResponseData, ScriptOctets, Seal, WriteState,
+    Bearer, Card, ClaimSource, Counter, DeliveryHours, DeviceView, End, Event, MissingFiles, Payload,
+    Profile, Purpose, ReadFile, ResponseData, ScriptOctets, Seal, WriteState,
 };
 use airwrite::identity::{Iccid, Imsi};
 use airwrite::ota::{Cntr, Rsc, Spi2, Tar};
@@ -128,6 +128,52 @@ fn silent(mut rig: Rig) -> Rig {
     rig.expect(WriteState::Unknown);
     rig.hand_over(OLD);
     rig
+}
+
+/// What a card lacks that the profile can do without is left out, and what is left of the plan goes out from its beginning.
+#[test]
+fn a_card_without_an_optional_file_is_written_without_it() {
+    let mut rig = rig();
+    let optional = PROFILE.replace("file = \"msisdn\"", "file = \"msisdn\"\noptional = true");
+    rig.profile = Profile::from_toml(&optional).expect("the profile");
+    rig.order(1);
+    rig.hand_over(OLD);
+    assert_eq!(rig.last_seal().tar, FIRST);
+    fail(&mut rig, 0, Action::Select, [0x6A, 0x82]);
+    rig.expect(WriteState::Sealed);
+    assert!(
+        rig.step.facts.iter().any(|fact| fact.detail.contains("EF.MSISDN is left out")),
+        "{:?}",
+        rig.step.facts
+    );
+    let missing = rig.card.active.as_ref().expect("a write").missing;
+    assert_eq!(missing, MissingFiles(1));
+    let rest = Plan::without(&rig.profile, &target(1), missing).expect("a plan");
+    let [script] = rest.scripts.as_slice() else { panic!("only the files of the second TAR are left") };
+    assert_eq!((rig.last_seal().tar, script_of(rig.last_seal())), (SECOND_TAR, script.data.as_slice()));
+    rig.hand_over(OLD);
+    let response = executed(script, &target(1).imsi.to_ef());
+    rig.answer_to(rig.outstanding(), Rsc::OK, response, Some(number(OLD)));
+    rig.expect(WriteState::Written);
+}
+
+/// Another refusal of an optional file, and one of a file that is needed, are no reason to go on.
+#[test]
+fn only_a_missing_optional_file_is_left_out() {
+    for (optional, action, status) in [
+        (false, Action::Select, [0x6A, 0x82]),
+        (true, Action::Select, [0x69, 0x82]),
+        (true, Action::Update, [0x6A, 0x82]),
+    ] {
+        let mut rig = rig();
+        let text = if optional { "file = \"msisdn\"\noptional = true" } else { "file = \"msisdn\"" };
+        let profile = PROFILE.replace("file = \"msisdn\"", text);
+        rig.profile = Profile::from_toml(&profile).expect("the profile");
+        rig.order(1);
+        rig.hand_over(OLD);
+        fail(&mut rig, 0, action, status);
+        rig.expect(WriteState::Unknown);
+    }
 }
 
 /// R15, R18: script by script, then in the files, then in effect.

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
     Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, End, HeldBinding, Hints, Hold, Leg,
-    LegState, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure,
-    Subscription, Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
+    LegState, MissingFiles, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads,
+    StepFailure, Subscription, Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, Iccid, Imei, Msisdn};
 use airwrite::ota::apdu::StatusWord;
@@ -122,6 +122,7 @@ pub(crate) fn full_card() -> Card {
             refused_in_clear: false,
             step: 0,
             failure: None,
+            missing: MissingFiles::default(),
         }),
         queue: vec![write_id(0xB1), write_id(0xB2)],
         outstanding: Some(Outstanding {
@@ -225,6 +226,7 @@ pub(crate) fn largest_card() -> Card {
             refused_in_clear: true,
             step: u8::MAX,
             failure: Some(StepFailure { command: u8::MAX, status: Some(StatusWord(u16::MAX)) }),
+            missing: MissingFiles(u32::MAX),
         }),
         queue: vec![write_id(0xFF); 8],
         outstanding: Some(Outstanding {

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use airwrite::applet::{BindingAck, BindingResult, WriteStatus};
 use airwrite::card::{
     Active, Answer, Bearer, Binding, Card, CardId, Claimed, Counter, HeldBinding, Hints, Hold, Leg, LegState,
-    MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure, Subscription,
-    Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
+    MissingFiles, MoWindow, Notice, Order, Outstanding, Owed, Owner, Purpose, ReadFile, Reads, StepFailure,
+    Subscription, Told, UNPROVEN_KINDS, Unsettled, WriteId, WriteState,
 };
 use airwrite::identity::{Eid, EidChecksum, Iccid, Imei, Imei14, Imsi, Msisdn};
 use airwrite::ota::apdu::StatusWord;
@@ -148,9 +148,9 @@ fn order() -> impl Strategy<Value = Order> {
 fn active() -> impl Strategy<Value = Active> {
     let numbers = any::<(u32, u64, u64, u32, u8)>();
     let flags = any::<(bool, bool, bool, bool)>();
-    let script = (any::<u8>(), of(failure()));
+    let script = (any::<u8>(), of(failure()), any::<u32>().prop_map(MissingFiles));
     (order(), bearer(), state(), numbers, flags, of(cntr()), of(hold()), script).prop_map(
-        |(order, bearer, state, numbers, flags, cntr, hold, (step, failure))| {
+        |(order, bearer, state, numbers, flags, cntr, hold, (step, failure, missing))| {
             let (handed_out, accepted, cancel, refused_in_clear) = flags;
             let (tid, since, not_before, resent, polls) = numbers;
             Active {
@@ -170,6 +170,7 @@ fn active() -> impl Strategy<Value = Active> {
                 refused_in_clear,
                 step,
                 failure,
+                missing,
             }
         },
     )

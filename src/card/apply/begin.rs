@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::{BindingAck, BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
-    Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, Notice, Order, Outstanding, Owed,
-    Payload, Purpose, Refused, Scope, ScriptOctets, Seal, Start, Timers, WriteState,
+    Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, MissingFiles, Notice, Order,
+    Outstanding, Owed, Payload, Purpose, Refused, Scope, ScriptOctets, Seal, Start, Timers, WriteState,
 };
 use crate::identity::{Eid, Msisdn};
 use crate::ota::{Cntr, PorRequest, Spi2, Tar};
@@ -72,6 +72,7 @@ impl Work<'_> {
             refused_in_clear: false,
             step: 0,
             failure: None,
+            missing: MissingFiles::default(),
         });
     }
 

@@ -3,8 +3,8 @@
 use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::{
-    Bearer, Cancellation, DEADLINE_PASSED, End, Fact, Hold, Leg, Outstanding, Purpose, Refused, Subscription,
-    UNSETTLED_MAX, Unsettled, WriteId, WriteState,
+    Bearer, Cancellation, DEADLINE_PASSED, End, Fact, Hold, Leg, MissingFiles, Outstanding, Purpose, Refused,
+    Subscription, UNSETTLED_MAX, Unsettled, WriteId, WriteState,
 };
 use crate::identity::{Imei, Imsi};
 
@@ -36,7 +36,10 @@ impl Work<'_> {
                     self.card.unsettled.remove(0);
                 }
                 let (write, tid, target) = (active.order.id, active.tid, active.order.target);
-                self.card.unsettled.push(Unsettled { write, tid, target, step: active.step });
+                // The places of scripts are those of the whole plan: past its end is where EF.IMSI may be written.
+                let whole = active.missing == MissingFiles::default();
+                let step = if whole { active.step } else { u8::MAX };
+                self.card.unsettled.push(Unsettled { write, tid, target, step });
             }
             End::Failed | End::RolledBack | End::Cancelled | End::Expired => {
                 if matches!(end, End::Failed | End::RolledBack) {

@@ -5,8 +5,8 @@ use super::Work;
 use crate::applet::WriteStatus;
 use crate::card::plan::{self, Action, Outcome, Plan, PlannedScript};
 use crate::card::{
-    Active, DeviceView, End, Method, Profile, ReadFile, Reads, Scope, ScriptOctets, StepFailure,
-    Subscription, Unsettled, WriteState,
+    Active, DeviceView, End, Method, MissingFiles, Profile, ReadFile, Reads, Scope, ScriptOctets,
+    StepFailure, Subscription, Unsettled, WriteState,
 };
 use crate::identity::{Iccid, Imsi, Msisdn};
 use crate::ota::Tar;
@@ -26,7 +26,8 @@ impl Work<'_> {
         let Some(active) = self.card.active.as_mut().filter(|_| profile.method == Method::Rfm) else {
             return Ok(None);
         };
-        let plan = Plan::of(profile, &active.order.target).map_err(|error| error.to_string())?;
+        let plan = Plan::without(profile, &active.order.target, active.missing);
+        let plan = plan.map_err(|error| error.to_string())?;
         // A plan that has become shorter begins anew: what is written twice is the same.
         if usize::from(active.step) >= plan.scripts.len() {
             active.step = 0;
@@ -36,7 +37,9 @@ impl Work<'_> {
     }
 
     fn plan(&self, target: &Subscription) -> Option<Plan> {
-        Plan::of(self.terms.profile, target).ok()
+        let active = self.card.active.as_ref().filter(|active| active.order.target == *target);
+        let missing = active.map(|active| active.missing).unwrap_or_default();
+        Plan::without(self.terms.profile, target, missing).ok()
     }
 
     /// How many scripts the plan of this target has.
@@ -75,6 +78,12 @@ impl Work<'_> {
                 self.write_fact("write.step", what);
                 self.resume_at(step.saturating_add(1));
             }
+            Outcome::Failed { command, status, .. }
+                if let Some(place) = script.missing(self.terms.profile, command, status)
+                    && let Some(missing) = active.missing.with(place) =>
+            {
+                self.go_without(missing, place);
+            }
             Outcome::Failed { command, status, .. } => {
                 let command = u8::try_from(command).unwrap_or(u8::MAX);
                 self.stopped(StepFailure { command, status: Some(status) });
@@ -84,6 +93,17 @@ impl Work<'_> {
                 self.stopped(StepFailure { command: 0, status: None });
             }
         }
+    }
+
+    /// The card does not have the file of the step at `place`. The plan without it begins anew, as its scripts may be other
+    /// ones: what is written twice is the same.
+    fn go_without(&mut self, missing: MissingFiles, place: usize) {
+        let Some(active) = &mut self.card.active else { return };
+        active.missing = missing;
+        if let Some(step) = self.terms.profile.write.steps.get(place) {
+            self.write_fact("write.step", format!("{} is left out: the card has no such file", step.file));
+        }
+        self.resume_at(0);
     }
 
     /// The card has stopped within a script: before the write ends, its EF.IMSI is read.

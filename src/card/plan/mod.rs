@@ -17,7 +17,7 @@ pub use outcome::Outcome;
 use script::Draft;
 use values::contents;
 
-use super::profile::{FileName, Method, Profile, WriteStep};
+use super::profile::{FileName, Method, MissingFiles, Profile, WriteStep};
 use super::subscription::Subscription;
 use crate::ota::Tar;
 use crate::ota::apdu;
@@ -35,7 +35,7 @@ const ICCID_OCTETS: u8 = 10;
 pub struct Plan {
     /// What is sent, one packet each.
     pub scripts: Vec<PlannedScript>,
-    /// Files of the profile that stay as they are, because the order names no value for them.
+    /// Files of the profile that stay as they are: the order names no value for them, or the card does not have them.
     pub left_out: Vec<FileName>,
 }
 
@@ -103,12 +103,28 @@ impl Plan {
     /// # Errors
     /// [`PlanError`]: never for a profile that was read by [`Profile::from_toml`].
     pub fn of(profile: &Profile, target: &Subscription) -> Result<Self, PlanError> {
+        Self::without(profile, target, MissingFiles::default())
+    }
+
+    /// The same for a card that does not have the files `missing`.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub fn without(
+        profile: &Profile,
+        target: &Subscription,
+        missing: MissingFiles,
+    ) -> Result<Self, PlanError> {
         if profile.method != Method::Rfm {
             return Err(PlanError::Method);
         }
         let (mut scripts, mut left_out) = (Vec::new(), Vec::new());
         let mut open: Option<Draft<'_>> = None;
         for (place, step) in profile.write.steps.iter().enumerate() {
+            if missing.has(place) {
+                left_out.push(step.file.clone());
+                continue;
+            }
             let refuse = |expected| PlanError::Step { step: place + 1, file: step.file.clone(), expected };
             let Some(octets) = contents(step, &profile.write, target).map_err(refuse)? else {
                 left_out.push(step.file.clone());

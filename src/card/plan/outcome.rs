@@ -1,7 +1,7 @@
 //! What the response to a planned script says.
 
 use super::{Action, PlannedScript};
-use crate::card::profile::FileName;
+use crate::card::profile::{FileName, Profile};
 use crate::ota::apdu::StatusWord;
 use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 
@@ -50,6 +50,19 @@ impl PlannedScript {
                 Outcome::Unreadable(format!("{executed} of {} commands executed", self.commands.len()))
             }
         }
+    }
+
+    /// The place among the profile's steps of the optional file that the card does not have, where that is why `command` was
+    /// refused: with the file itself, or a directory on the way to it.
+    #[must_use]
+    pub fn missing(&self, profile: &Profile, command: usize, status: StatusWord) -> Option<usize> {
+        let mut rest = self.commands.iter().skip(command);
+        let selects = rest.clone().next().is_some_and(|refused| refused.action == Action::Select);
+        if !selects || !status.is_file_not_found() {
+            return None;
+        }
+        let update = rest.find(|command| command.action == Action::Update)?;
+        profile.write.steps.iter().position(|step| step.optional && step.file == update.file)
     }
 
     fn read(&self, response: ScriptResponse) -> Option<Vec<u8>> {

@@ -12,8 +12,13 @@ use crate::ota::{Algorithm, Cntr, Key, KeySet, Spi1, Spi2};
 const RFM: &str = include_str!("../../../config/profiles/usim-rfm.toml");
 const APPLET: &str = include_str!("../../../config/profiles/airwrite-applet.toml");
 
+/// The shipped profile, for cards of which nobody knows what is selected when a script begins.
+fn text() -> String {
+    RFM.replace("session = \"adf\"", "session = \"any\"")
+}
+
 fn profile() -> Profile {
-    Profile::from_toml(RFM).unwrap()
+    Profile::from_toml(&text()).unwrap()
 }
 
 fn order() -> Subscription {
@@ -185,7 +190,7 @@ fn an_answer_is_read_with_the_script() {
 
 #[test]
 fn expanded_scripts_are_planned_and_read_too() {
-    let text = RFM.replace("format = \"compact\"", "format = \"expanded\"");
+    let text = text().replace("format = \"compact\"", "format = \"expanded\"");
     let profile = Profile::from_toml(&text).unwrap();
     let plan = Plan::of(&profile, &order()).unwrap();
     let [script] = plan.scripts.as_slice() else { panic!("{} scripts", plan.scripts.len()) };

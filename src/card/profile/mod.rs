@@ -15,7 +15,7 @@ pub use lint::{Finding, Severity};
 pub use mo::{Dialect, Mo};
 pub use mt::{CpiPlace, Mt, Scope, Start};
 pub use timers::Timers;
-pub use write::{Session, StepValue, StepValueError, WriteStep, WriteTerms};
+pub use write::{MissingFiles, Session, StepValue, StepValueError, WriteStep, WriteTerms};
 
 use super::plan::{Plan, PlanError};
 use super::subscription::Subscription;

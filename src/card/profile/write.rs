@@ -67,6 +67,33 @@ pub struct WriteStep {
     pub length: Option<u8>,
     /// What is written.
     pub value: StepValue,
+    /// Whether a card without the file is written all the same; otherwise the write fails there.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Files of a profile's steps that a card does not have: bit n stands for the step at place n, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MissingFiles(pub u32);
+
+impl MissingFiles {
+    /// The steps that can be left out: one for each bit.
+    pub const STEPS_MAX: usize = 32;
+
+    /// Whether the file of the step at `place` is one of them.
+    #[must_use]
+    pub fn has(self, place: usize) -> bool {
+        u32::try_from(place)
+            .ok()
+            .and_then(|place| self.0.checked_shr(place))
+            .is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// These and the file of the step at `place`; `None` beyond [`Self::STEPS_MAX`].
+    #[must_use]
+    pub fn with(self, place: usize) -> Option<Self> {
+        u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).map(|bit| Self(self.0 | bit))
+    }
 }
 
 /// What a step writes.
@@ -116,6 +143,10 @@ impl WriteTerms {
             }
             if step.record == Some(0) {
                 return Err(wrong(key(), "1 to 255"));
+            }
+            if step.optional && (step.file == imsi || place >= MissingFiles::STEPS_MAX) {
+                let key = format!("write.step {} ({}): optional", place + 1, step.file);
+                return Err(wrong(key, "false: only the first 32 steps can be left out, and EF.IMSI never"));
             }
         }
         Ok(())

@@ -99,7 +99,14 @@ mod tests {
     fn left(file: &str, value: StepValue) -> Option<String> {
         let target =
             Target { imsi: "001010123456789".parse().unwrap(), msisdn: "447797704848".parse().unwrap() };
-        let step = WriteStep { file: file.parse().unwrap(), tar: None, record: None, length: None, value };
+        let step = WriteStep {
+            file: file.parse().unwrap(),
+            tar: None,
+            record: None,
+            length: None,
+            value,
+            optional: false,
+        };
         contents(&step, &target)
     }
 

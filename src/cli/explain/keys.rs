@@ -1,7 +1,6 @@
 //! The keys that an explanation may use: of a card file, or of the configured store through its vault.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,10 +10,11 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use crate::card::{CardId, Owner};
+use crate::cli::cards::CardFileArguments;
 use crate::cli::{ConfigArgument, open, sample};
 use crate::config::Config;
 use crate::explain::{CardKeys, Hint, Keys, NotOpened, Opened};
-use crate::gateway::import::{CardRow, ImportTerms, read_cards};
+use crate::gateway::import::{CardRow, ImportTerms};
 use crate::identity::EidChecksum;
 use crate::ota::{Integrity, OpenedCommand, OpenedResponse, Spi1, Spi2};
 use crate::store::keys::{self, Space};
@@ -27,15 +27,18 @@ const CARDS_MAX: usize = 4096;
 
 /// The keys of a card file. Its profiles are those of the configuration, where there is one, and those that come with the
 /// program.
-pub(super) fn of_file(path: &Path, config: &ConfigArgument) -> Result<CardKeys> {
+pub(super) fn of_file(
+    path: &Path,
+    arguments: &CardFileArguments,
+    config: &ConfigArgument,
+) -> Result<CardKeys> {
     let mut profiles = sample::profiles()?;
     if config.config.exists() {
         profiles.extend(config.load()?.profiles);
     }
     let owner: Owner = "default".parse()?;
-    let terms = ImportTerms { profiles: &profiles, owner: &owner, eid_checksum: EidChecksum::Off };
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let file = read_cards(file, &terms).with_context(|| path.display().to_string())?;
+    let terms = ImportTerms::new(&profiles, &owner, EidChecksum::Off);
+    let file = arguments.read(path, terms).with_context(|| path.display().to_string())?;
     let mut keys = CardKeys::default();
     for row in &file.rows {
         let sets = row.keys.iter().map(|set| set.key_set()).collect::<Result<Vec<_>, _>>();

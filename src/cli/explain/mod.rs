@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::cards::CardFileArguments;
 use super::{ConfigArgument, Outcome, WRONG_INPUT};
 use crate::explain::text::{self, Given};
 use crate::explain::{Explainer, Keys, Kind, NoKeys, capture};
@@ -42,6 +43,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     store: bool,
     #[command(flatten)]
+    card_file: CardFileArguments,
+    #[command(flatten)]
     config: ConfigArgument,
     /// Show the SMPP layer of every PDU of a capture too
     #[arg(long)]
@@ -63,7 +66,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
         Err(error) => return wrong(&error),
     };
     let mut keys: Box<dyn Keys> = match &arguments.keys {
-        Some(file) => Box::new(keys::of_file(file, &arguments.config)?),
+        Some(file) => Box::new(keys::of_file(file, &arguments.card_file, &arguments.config)?),
         None if arguments.store => Box::new(keys::of_store(&arguments.config.load()?).await?),
         None => Box::new(NoKeys),
     };

@@ -1,6 +1,6 @@
 //! The write that a card is busy with, and those it may still prove.
 
-use crate::card::{Active, Bearer, Order, StepFailure, Unsettled, WriteId};
+use crate::card::{Active, Bearer, MissingFiles, Order, StepFailure, Unsettled, WriteId};
 use crate::ota::apdu::StatusWord;
 
 use super::{bearer, target};
@@ -43,6 +43,9 @@ pub(super) struct ActiveBody {
     step: u32,
     #[prost(message, optional, tag = "16")]
     failure: Option<FailureBody>,
+    /// One bit for each step of the profile.
+    #[prost(uint32, tag = "17")]
+    missing: u32,
 }
 
 impl ActiveBody {
@@ -64,6 +67,7 @@ impl ActiveBody {
             refused_in_clear,
             step,
             failure,
+            missing,
         } = active;
         Self {
             order: Some(OrderBody::of(order)),
@@ -82,6 +86,7 @@ impl ActiveBody {
             refused_in_clear: *refused_in_clear,
             step: u32::from(*step),
             failure: failure.map(FailureBody::of),
+            missing: missing.0,
         }
     }
 
@@ -103,6 +108,7 @@ impl ActiveBody {
             refused_in_clear: self.refused_in_clear,
             step: read.octet("active.step", self.step)?,
             failure: self.failure.map(|failure| failure.read(read)).transpose()?,
+            missing: MissingFiles(self.missing),
         })
     }
 }
