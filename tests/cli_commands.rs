@@ -133,7 +133,9 @@ fn files_of_pysim_are_imported_with_what_they_do_not_say() {
     let wrong = import(&["--algorithm", "rot13"]);
     assert_eq!(wrong.code, 2);
     assert!(
-        wrong.stderr.contains("'rot13' for '--algorithm <NAME>': expected aes, 3des2, 3des3 or des"),
+        wrong
+            .stderr
+            .contains("'rot13' for '--algorithm <NAME>': algorithm: expected aes, 3des2, 3des3 or des"),
         "{}",
         wrong.stderr
     );

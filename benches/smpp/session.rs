@@ -122,8 +122,10 @@ fn deliver_sm_octets() -> Vec<u8> {
     pdu
 }
 
-/// A client has one thread; the SMSC has its own. `None` where the client has stalled.
-fn block_on<T>(client: impl Future<Output = T>) -> Option<T> {
+/// A client has one thread; the SMSC has its own. The client is a task among those that it starts. `None` where it has
+/// stalled.
+fn block_on<T: Send + 'static>(client: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(STALLED, client).await.ok() })
+    let ended = runtime.block_on(async { tokio::time::timeout(STALLED, tokio::spawn(client)).await.ok() });
+    ended.map(|ended| ended.expect("a client that does not panic"))
 }

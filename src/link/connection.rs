@@ -26,6 +26,10 @@ use crate::smpp::{
 /// Room kept for one read.
 const READ_OCTETS: usize = 16 * 1024;
 
+/// PDUs taken in at one time. Then whoever waits for them has a turn, and what they ask for is written, while the rest of a long
+/// read is still to be taken in: so the peer works on it at the same time.
+const PDUS: usize = 50;
+
 /// With more than this unwritten nothing more is read: the peer does not read either.
 const OUTPUT_OCTETS: usize = 256 * 1024;
 
@@ -86,6 +90,8 @@ pub(super) struct Connection<'a> {
     session: Session<Token>,
     /// What was read and is not a whole PDU yet.
     input: BytesMut,
+    /// Whether what was read may hold whole PDUs that were not taken in.
+    backlog: bool,
     /// Whether the transport may hold back octets it took.
     unflushed: bool,
     /// Taken from the task's queue; the two lists exchange places and keep their memory.
@@ -120,6 +126,7 @@ impl<'a> Connection<'a> {
         Self {
             session: Session::new(session, now.into_std()),
             input: BytesMut::new(),
+            backlog: false,
             unflushed: false,
             commands: Vec::new(),
             answers,
@@ -180,6 +187,10 @@ impl<'a> Connection<'a> {
             if self.session.is_closed() {
                 return Poll::Ready(());
             }
+            if self.backlog && self.reads() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if !busy {
                 return Poll::Pending;
             }
@@ -201,20 +212,37 @@ impl<'a> Connection<'a> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant, transport: &mut dyn Transport) -> bool {
-        if self.session.output().len() >= OUTPUT_OCTETS {
+        if !self.reads() {
             return false;
         }
-        if self.input.capacity() - self.input.len() < READ_OCTETS / 4 {
-            self.input.reserve(READ_OCTETS);
-        }
-        match pin!(transport.read_buf(&mut self.input)).poll(cx) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(1..)) => {
-                while self.session.receive_one(now.into_std(), &mut self.input) {
-                    self.handle_events(now);
+        if !self.backlog {
+            if self.input.capacity() - self.input.len() < READ_OCTETS / 4 {
+                self.input.reserve(READ_OCTETS);
+            }
+            match pin!(transport.read_buf(&mut self.input)).poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(ended) => {
+                    self.lose(now, ended.map(|_| ()));
+                    return true;
                 }
             }
-            Poll::Ready(ended) => self.lose(now, ended.map(|_| ())),
+        }
+        self.backlog = self.take_in(now);
+        true
+    }
+
+    fn reads(&mut self) -> bool {
+        self.session.output().len() < OUTPUT_OCTETS
+    }
+
+    /// Takes in what was read, at most [`PDUS`] of it; whether there may be more.
+    fn take_in(&mut self, now: Instant) -> bool {
+        for _ in 0..PDUS {
+            if !self.session.receive_one(now.into_std(), &mut self.input) {
+                return false;
+            }
+            self.handle_events(now);
         }
         true
     }
@@ -239,7 +267,7 @@ impl<'a> Connection<'a> {
 
     /// Whether it lets reading go on.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant, transport: &mut dyn Transport) -> bool {
-        let reading = self.session.output().len() < OUTPUT_OCTETS;
+        let reading = self.reads();
         loop {
             match self.poll_write_once(cx, Pin::new(&mut *transport)) {
                 Poll::Ready(Ok(true)) => self.write_by = None,
@@ -255,7 +283,7 @@ impl<'a> Connection<'a> {
                 }
             }
         }
-        !reading && self.session.output().len() < OUTPUT_OCTETS
+        !reading && self.reads()
     }
 
     /// Hands over what the transport takes at once, in the end lets it flush; false when nothing is left to do.
