@@ -53,7 +53,7 @@ fn a_full_subscription_shows_its_cost_before_it_is_sent() {
     let report = &ran.json()[0];
     assert_eq!(
         report["cost"],
-        json!({"scripts": 1, "parts": 4, "octets": 438, "responses": 1, "seconds": 0.2})
+        json!({"scripts": 1, "parts": 4, "octets": 431, "responses": 1, "seconds": 0.2})
     );
     assert_eq!(
         report["packets"][0]["files"].as_array().unwrap().len(),
@@ -65,7 +65,7 @@ fn a_full_subscription_shows_its_cost_before_it_is_sent() {
     let shown = Place::new().run(&whole).stdout;
     assert!(shown.contains("EF.EPSNSC, EF.IMSI, EF.IMSI read"), "{shown}");
     assert!(
-        shown.contains("a write: 438 octets, 4 SMS to the card and 1 from it; 0.2 s to send at 20 SMS/s"),
+        shown.contains("a write: 431 octets, 4 SMS to the card and 1 from it; 0.2 s to send at 20 SMS/s"),
         "{shown}"
     );
 }
