@@ -16,20 +16,14 @@ const UNKNOWN: &str = "unknown instruction";
 /// Explains a C-APDU.
 pub(super) fn command(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let mut fields = Fields::new(span);
-    let name = match span.octets {
-        // What is asked for, in b8 to b5 of P1.
-        [0x80..=0xFF, 0xF2, 0x10..=0xFF, ..] => "GET STATUS",
-        [_, ins, ..] => instruction(*ins),
-        _ => "header",
-    };
     let _ = command_fields(&mut fields, context);
-    Node::of("C-APDU", span).value(name).clause("TS 102 221 §10.1").children(fields.finish())
+    Node::of("C-APDU", span).value(name(span.octets)).clause("TS 102 221 §10.1").children(fields.finish())
 }
 
 fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<()> {
+    let name = name(fields.rest().octets);
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
-    let [ins] =
-        fields.fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
+    let [ins] = fields.fixed("INS", |[_], node| node.value(name).clause("TS 102 221 §10.1.2"))?;
     context.instruction = Some(ins);
     let [p1, _] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
         Some(words) => node.value(words),
@@ -106,7 +100,7 @@ fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Contex
         0xA4 => match (by_name, span.octets.as_chunks()) {
             (false, (ids, [])) => {
                 context.file = ids.iter().fold(context.file, |file, id| file.select(u16::from_be_bytes(*id)));
-                node.value(context.file.to_string()).clause("TS 102 221 §13")
+                node.value(context.file.to_string()).clause(context.file.clause())
             }
             _ => {
                 context.file = File::default();
@@ -224,8 +218,18 @@ fn class(cla: u8) -> String {
     }
 }
 
+/// The name of a C-APDU.
+pub(super) fn name(command: &[u8]) -> &'static str {
+    match command {
+        // What is asked for, in b8 to b5 of P1.
+        [0x80..=0xFF, 0xF2, 0x10..=0xFF, ..] => "GET STATUS",
+        [_, ins, ..] => instruction(*ins),
+        _ => "header",
+    }
+}
+
 /// The name of an instruction (TS 102 221 §10.1.2, GlobalPlatform).
-pub(super) fn instruction(ins: u8) -> &'static str {
+fn instruction(ins: u8) -> &'static str {
     match ins {
         0x04 => "DEACTIVATE FILE",
         0x10 => "TERMINAL PROFILE",
