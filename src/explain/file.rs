@@ -13,6 +13,8 @@ pub(super) struct File {
     directory: Option<u16>,
     /// The elementary file.
     id: Option<u16>,
+    /// The short identifier that a command named it by. Which file that is, the card's directories say.
+    short_id: Option<u8>,
 }
 
 impl File {
@@ -20,9 +22,14 @@ impl File {
     pub(super) const fn select(self, id: u16) -> Self {
         match id >> 8 {
             // MF, directories, applications.
-            0x3F | 0x5F | 0x7F => Self { directory: Some(id), id: None },
-            _ => Self { id: Some(id), ..self },
+            0x3F | 0x5F | 0x7F => Self { directory: Some(id), id: None, short_id: None },
+            _ => Self { id: Some(id), short_id: None, ..self },
         }
+    }
+
+    /// The same after a command that named a file by its short identifier.
+    pub(super) const fn select_short(self, short_id: u8) -> Self {
+        Self { id: None, short_id: Some(short_id), ..self }
     }
 
     /// Where the file is specified, or else how files are referred to.
@@ -49,6 +56,9 @@ impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(ef) = self.ef() {
             return f.write_str(ef.name());
+        }
+        if let Some(short_id) = self.short_id {
+            return write!(f, "short file id {short_id:02X}");
         }
         match (self.directory, self.id) {
             (_, Some(id)) => write!(f, "file {id:04X}"),

@@ -129,6 +129,37 @@ fn a_key_block_is_never_shown() {
     }
 }
 
+/// EF.Keys may be written and read by its short identifier, or still be selected where another SELECT failed.
+#[test]
+fn keys_of_a_file_that_another_seems_to_be_are_not_shown() {
+    let place = Place::new();
+    let keys = format!("07{}", "C1".repeat(32));
+    let binary = format!("00A40004026F0700D6880021{keys}");
+    let record = format!("00A40004026F0700DC014421{keys}");
+    let read = ["00A40004026F07\"\n+CSIM: 4,\"9000", "00B0880021"];
+    let failed =
+        ["00A40004026F08\"\n+CSIM: 4,\"9000\"\nAT+CSIM=14,\"00A40004026F07\"\n+CSIM: 4,\"6A82", "00B0000021"];
+    for (name, [select, read]) in [("read.txt", read), ("failed.txt", failed)] {
+        let log = format!("AT+CSIM=14,\"{select}\"\nAT+CSIM=10,\"{read}\"\n+CSIM: 70,\"{keys}9000\"\n");
+        std::fs::write(place.path(name), log).unwrap();
+    }
+    for arguments in [
+        &["explain", "--as", "script", &binary][..],
+        &["explain", "--as", "script", &record],
+        &["explain", "read.txt"],
+        &["explain", "failed.txt"],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        let json = place.run(&[arguments, &["--json"]].concat());
+        for shown in [&ran.stdout, &json.stdout] {
+            assert!(!shown.replace(' ', "").contains("C1C1"), "{arguments:?}: {shown}");
+        }
+    }
+    let ran = place.run(&["explain", "--as", "script", &binary]);
+    assert!(ran.stdout.contains("=> script of 2 commands: update short file id 08"), "{}", ran.stdout);
+}
+
 #[test]
 fn octets_come_as_argument_file_and_pipe() {
     let place = Place::new();
