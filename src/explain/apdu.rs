@@ -24,7 +24,10 @@ fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<
     let name = name(fields.rest().octets);
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
     let [ins] = fields.fixed("INS", |[_], node| node.value(name).clause("TS 102 221 §10.1.2"))?;
-    context.instruction = Some(ins);
+    // GET RESPONSE fetches what AUTHENTICATE came to.
+    if (ins, context.instruction) != (instruction::GET_RESPONSE, Some(AUTHENTICATE)) {
+        context.instruction = Some(ins);
+    }
     let [p1, p2] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
         Some(words) => node.value(words),
         None => node,
@@ -83,6 +86,9 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
         });
     }
     let sw = fields.fixed("SW", |sw: [u8; 2], node| status(u16::from_be_bytes(sw), node));
+    if instruction == Some(AUTHENTICATE) && matches!(sw, Some([0x61 | 0x9F, _])) {
+        context.instruction = instruction;
+    }
     if instruction == Some(instruction::SELECT) && !matches!(sw, Some([0x61 | 0x90 | 0x91 | 0x9F, _])) {
         // Whatever was selected before still is, and may hold keys.
         context.file = File::default();
@@ -115,8 +121,8 @@ fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Contex
             }
         },
         0xD6 | 0xDC => file::contents(context.file, span, node),
-        // PINs; PUT KEY, STORE DATA.
-        0x20 | 0x24 | 0x26 | 0x28 | 0x2C | 0xD8 | 0xE2 => node.hide(),
+        // PINs; PUT KEY, SET DATA, STORE DATA.
+        0x20 | 0x24 | 0x26 | 0x28 | 0x2C | 0xD8 | 0xDB | 0xE2 => node.hide(),
         _ => node,
     }
 }

@@ -129,9 +129,10 @@ fn a_key_block_is_never_shown() {
     }
 }
 
-/// EF.Keys may be written and read by its short identifier, or still be selected where another SELECT failed.
+/// EF.Keys may be written and read by its short identifier, or still be selected where another SELECT failed; Kc is fetched
+/// by GET RESPONSE.
 #[test]
-fn keys_of_a_file_that_another_seems_to_be_are_not_shown() {
+fn keys_that_stand_elsewhere_than_it_seems_are_not_shown() {
     let place = Place::new();
     let keys = format!("07{}", "C1".repeat(32));
     let binary = format!("00A40004026F0700D6880021{keys}");
@@ -139,6 +140,13 @@ fn keys_of_a_file_that_another_seems_to_be_are_not_shown() {
     let read = ["00A40004026F07\"\n+CSIM: 4,\"9000", "00B0880021"];
     let failed =
         ["00A40004026F08\"\n+CSIM: 4,\"9000\"\nAT+CSIM=14,\"00A40004026F07\"\n+CSIM: 4,\"6A82", "00B0000021"];
+    let challenge = "10AABBCCDDEEFF00112233445566778899".repeat(2);
+    let fetched = format!("04AABBCCDD08{}9000", "C1".repeat(8));
+    let gsm = format!(
+        "AT+CSIM=78,\"0088008022{challenge}\"\n+CSIM: 4,\"610E\"\nAT+CSIM=10,\"00C000000E\"\n+CSIM: 32,\"{fetched}\"\n"
+    );
+    std::fs::write(place.path("gsm.txt"), gsm).unwrap();
+    let data_object = format!("00DB00801A8018{}", "C1".repeat(24));
     for (name, [select, read]) in [("read.txt", read), ("failed.txt", failed)] {
         let log = format!("AT+CSIM=14,\"{select}\"\nAT+CSIM=10,\"{read}\"\n+CSIM: 70,\"{keys}9000\"\n");
         std::fs::write(place.path(name), log).unwrap();
@@ -148,6 +156,8 @@ fn keys_of_a_file_that_another_seems_to_be_are_not_shown() {
         &["explain", "--as", "script", &record],
         &["explain", "read.txt"],
         &["explain", "failed.txt"],
+        &["explain", "gsm.txt"],
+        &["explain", "--as", "apdu", &data_object],
     ] {
         let ran = place.run(arguments);
         assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
