@@ -16,25 +16,25 @@ const UNKNOWN: &str = "unknown instruction";
 /// Explains a C-APDU.
 pub(super) fn command(span: Span<'_>, context: &mut Context<'_>) -> Node {
     let mut fields = Fields::new(span);
-    let name = match span.octets {
-        // What is asked for, in b8 to b5 of P1.
-        [0x80..=0xFF, 0xF2, 0x10..=0xFF, ..] => "GET STATUS",
-        [_, ins, ..] => instruction(*ins),
-        _ => "header",
-    };
     let _ = command_fields(&mut fields, context);
-    Node::of("C-APDU", span).value(name).clause("TS 102 221 §10.1").children(fields.finish())
+    Node::of("C-APDU", span).value(name(span.octets)).clause("TS 102 221 §10.1").children(fields.finish())
 }
 
 fn command_fields(fields: &mut Fields<'_>, context: &mut Context<'_>) -> Option<()> {
+    let name = name(fields.rest().octets);
     fields.fixed("CLA", |[cla], node| node.value(class(cla)).clause("TS 102 221 §10.1.1"))?;
-    let [ins] =
-        fields.fixed("INS", |[ins], node| node.value(instruction(ins)).clause("TS 102 221 §10.1.2"))?;
-    context.instruction = Some(ins);
-    let [p1, _] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
+    let [ins] = fields.fixed("INS", |[_], node| node.value(name).clause("TS 102 221 §10.1.2"))?;
+    // GET RESPONSE fetches what AUTHENTICATE came to.
+    if (ins, context.instruction) != (instruction::GET_RESPONSE, Some(AUTHENTICATE)) {
+        context.instruction = Some(ins);
+    }
+    let [p1, p2] = fields.fixed("P1 P2", |p1p2, node| match parameters(ins, p1p2) {
         Some(words) => node.value(words),
         None => node,
     })?;
+    if let Some(short_id) = short_id(ins, [p1, p2]) {
+        context.file = context.file.select_short(short_id);
+    }
     let rest = fields.rest();
     let len = match rest.octets {
         [] => return Some(()),
@@ -85,7 +85,14 @@ pub(super) fn response(span: Span<'_>, context: &mut Context<'_>) -> Node {
             _ => node,
         });
     }
-    fields.fixed("SW", |sw: [u8; 2], node| status(u16::from_be_bytes(sw), node));
+    let sw = fields.fixed("SW", |sw: [u8; 2], node| status(u16::from_be_bytes(sw), node));
+    if instruction == Some(AUTHENTICATE) && matches!(sw, Some([0x61 | 0x9F, _])) {
+        context.instruction = instruction;
+    }
+    if instruction == Some(instruction::SELECT) && !matches!(sw, Some([0x61 | 0x90 | 0x91 | 0x9F, _])) {
+        // Whatever was selected before still is, and may hold keys.
+        context.file = File::default();
+    }
     Node::of("R-APDU", span).clause("TS 102 221 §10.2").children(fields.finish())
 }
 
@@ -106,7 +113,7 @@ fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Contex
         0xA4 => match (by_name, span.octets.as_chunks()) {
             (false, (ids, [])) => {
                 context.file = ids.iter().fold(context.file, |file, id| file.select(u16::from_be_bytes(*id)));
-                node.value(context.file.to_string()).clause("TS 102 221 §13")
+                node.value(context.file.to_string()).clause(context.file.clause())
             }
             _ => {
                 context.file = File::default();
@@ -114,8 +121,8 @@ fn data(ins: u8, by_name: bool, span: Span<'_>, node: Node, context: &mut Contex
             }
         },
         0xD6 | 0xDC => file::contents(context.file, span, node),
-        // PINs; PUT KEY, STORE DATA.
-        0x20 | 0x24 | 0x26 | 0x28 | 0x2C | 0xD8 | 0xE2 => node.hide(),
+        // PINs; PUT KEY, SET DATA, STORE DATA.
+        0x20 | 0x24 | 0x26 | 0x28 | 0x2C | 0xD8 | 0xDB | 0xE2 => node.hide(),
         _ => node,
     }
 }
@@ -224,8 +231,18 @@ fn class(cla: u8) -> String {
     }
 }
 
+/// The name of a C-APDU.
+pub(super) fn name(command: &[u8]) -> &'static str {
+    match command {
+        // What is asked for, in b8 to b5 of P1.
+        [0x80..=0xFF, 0xF2, 0x10..=0xFF, ..] => "GET STATUS",
+        [_, ins, ..] => instruction(*ins),
+        _ => "header",
+    }
+}
+
 /// The name of an instruction (TS 102 221 §10.1.2, GlobalPlatform).
-pub(super) fn instruction(ins: u8) -> &'static str {
+fn instruction(ins: u8) -> &'static str {
     match ins {
         0x04 => "DEACTIVATE FILE",
         0x10 => "TERMINAL PROFILE",
@@ -270,6 +287,15 @@ pub(super) fn is_known(cla: u8, ins: u8) -> bool {
     matches!(cla, 0x00..=0x03 | 0x80..=0x84 | 0xA0) && instruction(ins) != UNKNOWN
 }
 
+/// The short file identifier that a command names a file by (TS 102 221 §11.1.3 to §11.1.6).
+fn short_id(ins: u8, [p1, p2]: [u8; 2]) -> Option<u8> {
+    match ins {
+        instruction::READ_BINARY | instruction::UPDATE_BINARY if p1 & 0x80 != 0 => Some(p1 & 0x1F),
+        instruction::READ_RECORD | instruction::UPDATE_RECORD if p2 >> 3 != 0 => Some(p2 >> 3),
+        _ => None,
+    }
+}
+
 /// P1 and P2, where they are more than zeros.
 fn parameters(ins: u8, [p1, p2]: [u8; 2]) -> Option<String> {
     Some(match (ins, p1) {
@@ -288,8 +314,14 @@ fn parameters(ins: u8, [p1, p2]: [u8; 2]) -> Option<String> {
             };
             format!("{by}{answer}")
         }
-        (0xB2 | 0xDC, 0) => "current record".to_owned(),
-        (0xB2 | 0xDC, number) => format!("record {number}"),
+        (0xB2 | 0xDC, number) => {
+            let file =
+                short_id(ins, [p1, p2]).map(|id| format!("short file id {id:02X}, ")).unwrap_or_default();
+            match number {
+                0 => format!("{file}current record"),
+                number => format!("{file}record {number}"),
+            }
+        }
         (0xB0 | 0xD6, high) if high & 0x80 != 0 => format!("short file id {:02X}, offset {p2}", high & 0x1F),
         (0xB0 | 0xD6, _) => format!("offset {}", u16::from_be_bytes([p1, p2])),
         (_, 0) if p2 == 0 => return None,

@@ -44,6 +44,7 @@ pub struct Node {
     #[serde(skip)]
     pub(super) unknown: bool,
     /// What it consists of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Node>,
 }
 

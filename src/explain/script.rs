@@ -180,7 +180,7 @@ impl<'a> Reading<'a> {
                 instruction::UPDATE_BINARY | instruction::UPDATE_RECORD => "update",
                 instruction::READ_BINARY | instruction::READ_RECORD => "read",
                 _ => {
-                    words.push(apdu::instruction(ins).to_owned());
+                    words.push(apdu::name(command).to_owned());
                     continue;
                 }
             };
@@ -258,8 +258,7 @@ fn in_words(verdict: Verdict, sent: &Script) -> String {
     match verdict {
         Verdict::Complete => format!("all of {all} executed"),
         Verdict::Failed { command, status } => {
-            let ins = sent.commands.get(command).and_then(|command| command.get(1).copied());
-            let ins = ins.map_or("command", apdu::instruction);
+            let ins = sent.commands.get(command).map_or("command", |command| apdu::name(command));
             let file = sent.files.get(command).filter(|file| **file != File::default());
             let file = file.map(|file| format!(" of {file}")).unwrap_or_default();
             format!(

@@ -28,7 +28,7 @@ pub enum TextError {
         position: usize,
     },
     /// An odd number of digits.
-    #[error("expected two hexadecimal digits for each octet, found {digits} digits")]
+    #[error("expected two hexadecimal digits for each octet, found {digits} in all")]
     Odd {
         /// How many there are.
         digits: usize,

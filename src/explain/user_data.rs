@@ -11,6 +11,9 @@ use crate::smpp::{DataCoding, EsmClass, MessageType};
 /// The name of the node of a message that was joined from its parts.
 pub(super) const JOINED: &str = "joined message";
 
+/// What is wrong where a header announces a packet, and nothing is behind it.
+const NO_PACKET: &str = "expected behind the header, found nothing";
+
 /// The user data of a message in SMPP, whose fields say how they are to be read.
 pub(super) fn of_message(
     span: Span<'_>,
@@ -180,6 +183,8 @@ fn payload(fields: &mut Fields<'_>, user_data: &UserData, context: &mut Context<
 fn whole(fields: &mut Fields<'_>, content: Content, context: &mut Context<'_>) {
     let span = fields.rest();
     match content {
+        Content::Command if span.is_empty() => fields.fail(secured::COMMAND, NO_PACKET),
+        Content::Response if span.is_empty() => fields.fail(secured::RESPONSE, NO_PACKET),
         Content::Command => fields.all(secured::COMMAND, |_, _| secured::command(span, context)),
         Content::Response => fields.all(secured::RESPONSE, |_, _| secured::response(span, context)),
         Content::Plain => {

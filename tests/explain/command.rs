@@ -129,6 +129,47 @@ fn a_key_block_is_never_shown() {
     }
 }
 
+/// EF.Keys may be written and read by its short identifier, or still be selected where another SELECT failed; Kc is fetched
+/// by GET RESPONSE.
+#[test]
+fn keys_that_stand_elsewhere_than_it_seems_are_not_shown() {
+    let place = Place::new();
+    let keys = format!("07{}", "C1".repeat(32));
+    let binary = format!("00A40004026F0700D6880021{keys}");
+    let record = format!("00A40004026F0700DC014421{keys}");
+    let read = ["00A40004026F07\"\n+CSIM: 4,\"9000", "00B0880021"];
+    let failed =
+        ["00A40004026F08\"\n+CSIM: 4,\"9000\"\nAT+CSIM=14,\"00A40004026F07\"\n+CSIM: 4,\"6A82", "00B0000021"];
+    let challenge = "10AABBCCDDEEFF00112233445566778899".repeat(2);
+    let fetched = format!("04AABBCCDD08{}9000", "C1".repeat(8));
+    let gsm = format!(
+        "AT+CSIM=78,\"0088008022{challenge}\"\n+CSIM: 4,\"610E\"\nAT+CSIM=10,\"00C000000E\"\n+CSIM: 32,\"{fetched}\"\n"
+    );
+    std::fs::write(place.path("gsm.txt"), gsm).unwrap();
+    let data_object = format!("00DB00801A8018{}", "C1".repeat(24));
+    for (name, [select, read]) in [("read.txt", read), ("failed.txt", failed)] {
+        let log = format!("AT+CSIM=14,\"{select}\"\nAT+CSIM=10,\"{read}\"\n+CSIM: 70,\"{keys}9000\"\n");
+        std::fs::write(place.path(name), log).unwrap();
+    }
+    for arguments in [
+        &["explain", "--as", "script", &binary][..],
+        &["explain", "--as", "script", &record],
+        &["explain", "read.txt"],
+        &["explain", "failed.txt"],
+        &["explain", "gsm.txt"],
+        &["explain", "--as", "apdu", &data_object],
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.stderr);
+        let json = place.run(&[arguments, &["--json"]].concat());
+        for shown in [&ran.stdout, &json.stdout] {
+            assert!(!shown.replace(' ', "").contains("C1C1"), "{arguments:?}: {shown}");
+        }
+    }
+    let ran = place.run(&["explain", "--as", "script", &binary]);
+    assert!(ran.stdout.contains("=> script of 2 commands: update short file id 08"), "{}", ran.stdout);
+}
+
 #[test]
 fn octets_come_as_argument_file_and_pipe() {
     let place = Place::new();
@@ -153,19 +194,60 @@ fn what_cannot_be_explained_is_refused_with_what_is_expected() {
     let place = Place::new();
     for (arguments, error) in [
         (&["explain", "0270 0g"][..], "error: expected hexadecimal digits, found 'g' as character 7\n"),
-        (&["explain", "02700"], "error: expected two hexadecimal digits for each octet, found 5 digits\n"),
+        (&["explain", "02700"], "error: expected two hexadecimal digits for each octet, found 5 in all\n"),
         (&["explain", "none.pcapng"], "error: none.pcapng: no such file, and no hexadecimal digits\n"),
         (&["explain", "--as", "script-response", ""], "error: expected hexadecimal digits, found nothing\n"),
     ] {
         let ran = place.run(arguments);
         assert_eq!((ran.code, ran.stderr.as_str()), (2, error), "{arguments:?}");
     }
+    let no_file = place.run(&["explain", "--keys", "none.csv", "027000"]);
+    assert_eq!((no_file.code, no_file.stderr.matches("none.csv").count()), (1, 1), "{}", no_file.stderr);
+    std::fs::write(place.path("short.csv"), "ICCID\n8988211000000000011\n").unwrap();
+    let no_columns = place.run(&["explain", "--keys", "short.csv", "027000"]).stderr;
+    assert!(no_columns.starts_with("error: short.csv:\nline 1, column PROFILE: "), "{no_columns}");
     let unknown = place.run(&["explain", "0011223344"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("say what it is with --as KIND: smpp, ud, "), "{}", unknown.stderr);
     let kind = place.run(&["explain", "--as", "nothing", "00"]);
     assert_eq!(kind.code, 2);
     assert!(kind.stderr.contains("expected one of smpp, "), "{}", kind.stderr);
+}
+
+#[test]
+fn what_is_wrong_is_a_problem_and_ends_with_1() {
+    let place = Place::new();
+    for (arguments, problem) in [
+        (&["explain", "027000"][..], "command packet  !! expected behind the header, found nothing"),
+        (&["explain", "027100"], "response packet  !! expected behind the header, found nothing"),
+        (&["explain", "--as", "EF.IMSI", "0849"], "EF.IMSI 0849  !! EF.IMSI: expected 9 octets, found 2"),
+    ] {
+        let ran = place.run(arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}");
+        assert!(ran.stdout.contains(problem), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn an_rc_proves_nothing() {
+    let ran = Place::new().run(&["explain", "001c0f01013531b00011000000000000f67e00a40004026f0700b0000009"]);
+    assert!(ran.stdout.contains("RC      right; it proves no sender"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("CNTR 0); nothing proves it; PoR asked"), "{}", ran.stdout);
+}
+
+#[test]
+fn names_and_clauses_are_those_of_the_command_and_the_file() {
+    let place = Place::new();
+    let script = "00A40004026F0700A40004025FC000A40004024F01";
+    let select = place.run(&["explain", "--as", "script", script]).stdout;
+    assert!(select.contains("EF.IMSI  [TS 31.102 §4.2.2]"), "{select}");
+    assert!(select.contains("DF.5GS  [TS 31.102 §4.4.11]"), "{select}");
+    assert!(select.contains("EF.5GS3GPPLOCI  [TS 31.102 §4.4.11.2]"), "{select}");
+    let get_status = place.run(&["explain", "aa0a220880f24002024f0000"]).stdout;
+    assert_eq!(get_status.matches("GET STATUS").count(), 3, "{get_status}");
+    let full = place.run(&["explain", "--full", &capture("write-card")]).stdout;
+    let mut destinations = full.lines().filter(|line| line.contains("destination_addr "));
+    assert!(destinations.all(|line| line.contains("[SMPP 3.4 §5.2.9]")), "{full}");
 }
 
 #[test]

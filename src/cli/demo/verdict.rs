@@ -143,7 +143,7 @@ impl fmt::Display for Verdict {
         for (name, value) in rows {
             writeln!(f, "  {name:<30} {value}")?;
         }
-        writeln!(f, "  (over the air; an order placed before its card reported counts from the report)\n")?;
+        writeln!(f, "  (over the air; an order placed before its card was known counts from then)\n")?;
         for difference in &self.differences {
             writeln!(f, "  {difference}")?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -14,7 +14,7 @@ use crate::cli::cards::CardFileArguments;
 use crate::cli::{ConfigArgument, open, sample};
 use crate::config::Config;
 use crate::explain::{CardKeys, Hint, Keys, NotOpened, Opened};
-use crate::gateway::import::{CardRow, ImportTerms};
+use crate::gateway::import::{CardFileError, CardRow, ImportTerms};
 use crate::identity::EidChecksum;
 use crate::ota::{Integrity, OpenedCommand, OpenedResponse, Spi1, Spi2};
 use crate::store::keys::{self, Space};
@@ -38,7 +38,12 @@ pub(super) fn of_file(
     }
     let owner: Owner = "default".parse()?;
     let terms = ImportTerms::new(&profiles, &owner, EidChecksum::Off);
-    let file = arguments.read(path, terms).with_context(|| path.display().to_string())?;
+    let file = arguments.read(path, terms).map_err(|error| match error.downcast::<CardFileError>() {
+        // A line for each finding, and none of them names the file.
+        Ok(error) => anyhow!("{}:\n{error}", path.display()),
+        // It names the file already.
+        Err(error) => error,
+    })?;
     let mut keys = CardKeys::default();
     for row in &file.rows {
         let sets = row.keys.iter().map(|set| set.key_set()).collect::<Result<Vec<_>, _>>();

@@ -35,10 +35,12 @@ impl Sealed {
         match secured {
             Secured::Proved(_) => line.push_str("; CC verified"),
             Secured::Failed(problem) => line.push_str(&format!("; {problem}")),
-            Secured::Opened(_) | Secured::Unknown(_) if self.spi1.integrity() == Integrity::None => {
+            // An RC is right by itself, whoever sent the packet.
+            Secured::Opened(_) => line.push_str("; nothing proves it"),
+            Secured::Unknown(_) if self.spi1.integrity() == Integrity::None => {
                 line.push_str("; nothing proves it");
             }
-            Secured::Opened(_) | Secured::Unknown(_) => {}
+            Secured::Unknown(_) => {}
         }
         match (before, self.spi2.por()) {
             (Some(place), _) => line.push_str(&format!("; the same packet as in {place}")),

@@ -179,7 +179,12 @@ fn destination<'a>(fields: &mut Fields<'a>, message: &mut Message<'a>) -> Option
 fn address<'a>(fields: &mut Fields<'a>, [ton, npi, digits]: [&'static str; 3]) -> Option<&'a [u8]> {
     octet(fields, ton, "SMPP 3.4 §5.2.5", |ton| words::ton(ton).to_owned())?;
     octet(fields, npi, "SMPP 3.4 §5.2.6", |npi| words::npi(npi).to_owned())?;
-    text(fields, digits, "SMPP 3.4 §5.2.8")
+    let clause = match digits {
+        "destination_addr" => "SMPP 3.4 §5.2.9",
+        "esme_addr" => "SMPP 3.4 §5.2.10",
+        _ => "SMPP 3.4 §5.2.8",
+    };
+    text(fields, digits, clause)
 }
 
 /// number_of_dests and as many addresses or lists.
