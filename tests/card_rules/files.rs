@@ -498,6 +498,25 @@ fn i3_the_next_cntr_is_above_those_of_all_scopes() {
     assert_eq!((last(&rig, "tar:000010"), last(&rig, "tar:B00011")), (None, Some(1000)));
 }
 
+/// I7, I10: an answer without the contents of EF.IMSI says nothing of them.
+#[test]
+fn a_read_that_brings_too_few_octets_is_no_roll_back() {
+    let mut rig = written();
+    rig.run_for(10 * MINUTE);
+    rig.hand_over(OLD);
+    let read = plan::read_imsi(&rig.profile, SECOND_TAR);
+    for octets in [&[][..], &[0xFF; 8]] {
+        rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, octets), Some(number(OLD)));
+        rig.expect(WriteState::Written);
+        assert_eq!(rig.freed, []);
+    }
+
+    // After silence it does not say that the card is to be written again.
+    let mut rig = silent(second_sent());
+    rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, &[]), Some(number(OLD)));
+    rig.expect(WriteState::Unknown);
+}
+
 fn rig_with_time() -> Rig {
     let mut rig = rig();
     rig.card.counters.clear();

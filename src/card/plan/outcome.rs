@@ -2,7 +2,7 @@
 
 use super::{Action, PlannedScript};
 use crate::card::profile::{FileName, Profile};
-use crate::ota::apdu::StatusWord;
+use crate::ota::apdu::{Command, StatusWord};
 use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 
 /// What became of a script.
@@ -10,7 +10,7 @@ use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 pub enum Outcome {
     /// Every command was executed.
     Complete {
-        /// What the last command read, where it reads.
+        /// What the last command read, where it reads and the card has sent as much as was asked for.
         read: Option<Vec<u8>>,
     },
     /// A command was refused, and none after it was executed.
@@ -66,7 +66,9 @@ impl PlannedScript {
     }
 
     fn read(&self, response: ScriptResponse) -> Option<Vec<u8>> {
-        let reads = self.commands.last().is_some_and(|last| last.action == Action::Read);
-        response.responses.into_iter().last().filter(|_| reads).map(|last| last.data)
+        let last = self.commands.last().filter(|last| last.action == Action::Read)?;
+        let asked = Command::parse(&last.apdu).ok()?.expected;
+        let data = response.responses.into_iter().last()?.data;
+        (data.len() == asked).then_some(data)
     }
 }
