@@ -671,6 +671,21 @@ fn r19_r20_on_site_each_read_brings_the_next_script_and_after_the_reset_the_poll
 #[test]
 fn on_site_a_doubtful_script_is_read_first_and_a_stopped_one_fails() {
     let mut rig = rig();
+/// R9: the polls of a write read another file.
+#[test]
+fn a_claim_that_comes_during_a_write_is_looked_into_after_it() {
+    let mut rig = sent();
+    claim(&mut rig);
+    fail(&mut rig, 0, Action::Update, [0x69, 0x82]);
+    rig.hand_over(OLD);
+    read_imsi(&mut rig, preset().imsi, Some(OLD));
+    rig.expect_end(1, End::Failed);
+    rig.run_for(2 * MINUTE);
+    assert_eq!(rig.reads(), Some(ReadFile::Iccid));
+    answer_iccid(&mut rig, iccid());
+    assert!(rig.card.binding.is_some());
+}
+
     (rig.card.preset, rig.card.current) = (None, None);
     rig.order(1);
     rig.event(Event::Export { id: write_id(1) });

@@ -4,7 +4,8 @@ use super::Work;
 use crate::applet::{BindingAck, BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, MissingFiles, Notice, Order,
-    Outstanding, Owed, Payload, Purpose, Refused, Scope, ScriptOctets, Seal, Start, Timers, WriteState,
+    Outstanding, Owed, Payload, Purpose, ReadFile, Refused, Scope, ScriptOctets, Seal, Start, Timers,
+    WriteState,
 };
 use crate::identity::{Eid, Msisdn};
 use crate::ota::{Cntr, PorRequest, Spi2, Tar};
@@ -186,7 +187,10 @@ impl Work<'_> {
         }
         let question = self.is_rfm().then(|| self.question());
         let tar = question.as_ref().map_or(mt.tar, |(reads, _)| reads.tar);
-        (self.card.ask, self.card.asked_at) = (false, self.now);
+        // Which card it is stands in another file than what became of its write.
+        let proves = question.as_ref().is_none_or(|(reads, _)| reads.file == ReadFile::Iccid);
+        self.card.ask &= !proves && self.may_prove_claim();
+        self.card.asked_at = self.now;
         let Some(cntr) = self.next_cntr(tar) else { return };
         let (reads, payload) = match question {
             Some((reads, script)) => (Some(reads), Payload::Script(script)),
