@@ -176,6 +176,46 @@ fn only_a_missing_optional_file_is_left_out() {
     }
 }
 
+/// A file that several steps write is left out with each of them, and where one of them is needed, the write stops.
+#[test]
+fn a_missing_file_of_several_steps_is_never_asked_for_without_end() {
+    let record = |record: u8, tar: &str, optional: bool| {
+        format!(
+            "[[write.step]]\nfile = \"msisdn\"\nrecord = {record}\ntar = \"{tar}\"\noptional = {optional}\nvalue = \"order\"\n"
+        )
+    };
+    let (steps, rest) = PROFILE.split_once("[[write.step]]").expect("steps");
+    let rest = rest.split_once("[[write.step]]").expect("a second step").1;
+    let without = |first: String, second: String| {
+        let mut rig = rig();
+        let text = format!("{steps}{first}{second}[[write.step]]{rest}");
+        rig.profile = Profile::from_toml(&text).expect("the profile");
+        rig.order(1);
+        for _ in 0..2 {
+            rig.hand_over(OLD);
+            match rig.purpose() {
+                Some(Purpose::Write) if rig.last_seal().tar == FIRST => {
+                    let response = ResponseData::Script(ScriptOctets(vec![2, 0x6A, 0x82]));
+                    rig.answer_to(rig.outstanding(), Rsc::OK, response, Some(number(OLD)));
+                }
+                Some(Purpose::Write) => execute(&mut rig, 0, None),
+                _ => {}
+            }
+        }
+        rig
+    };
+    let missing = |rig: &Rig| rig.card.active.as_ref().expect("a write").missing;
+    let rig = without(record(1, "B00011", true), record(2, "B00011", true));
+    assert_eq!((missing(&rig), rig.last_seal().tar), (MissingFiles(0b11), SECOND_TAR));
+    for (first, second) in [(true, false), (false, true)] {
+        let rig = without(record(1, "B00011", first), record(2, "B00011", second));
+        rig.expect(WriteState::Unknown);
+    }
+    // Under another TAR it is there.
+    let rig = without(record(1, "B00010", true), record(2, "B00011", true));
+    assert_eq!((missing(&rig), rig.last_seal().tar), (MissingFiles(0b10), SECOND_TAR));
+}
+
 /// R15, R18: script by script, then in the files, then in effect.
 #[test]
 fn a_write_goes_script_by_script_until_the_new_number_answers() {
@@ -458,6 +498,25 @@ fn a_card_that_has_its_old_imsi_back_is_rolled_back() {
     assert_eq!(rig.ended_because(), Some(format!("EF.IMSI holds {}", preset().imsi).as_str()));
 }
 
+/// I7, I10: an answer without the contents of EF.IMSI says nothing of them.
+#[test]
+fn a_read_that_brings_too_few_octets_is_no_roll_back() {
+    let mut rig = written();
+    rig.run_for(10 * MINUTE);
+    rig.hand_over(OLD);
+    let read = plan::read_imsi(&rig.profile, SECOND_TAR);
+    for octets in [&[][..], &[0xFF; 8]] {
+        rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, octets), Some(number(OLD)));
+        rig.expect(WriteState::Written);
+        assert_eq!(rig.freed, []);
+    }
+
+    // After silence it does not say that the card is to be written again.
+    let mut rig = silent(second_sent());
+    rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, &[]), Some(number(OLD)));
+    rig.expect(WriteState::Unknown);
+}
+
 #[test]
 fn without_any_answer_it_stays_written_until_give_up() {
     let mut rig = written();
@@ -496,25 +555,6 @@ fn i3_the_next_cntr_is_above_those_of_all_scopes() {
     rig.order(1);
     assert_eq!((rig.last_seal().cntr.get(), rig.card.counters.len()), (1000, 16));
     assert_eq!((last(&rig, "tar:000010"), last(&rig, "tar:B00011")), (None, Some(1000)));
-}
-
-/// I7, I10: an answer without the contents of EF.IMSI says nothing of them.
-#[test]
-fn a_read_that_brings_too_few_octets_is_no_roll_back() {
-    let mut rig = written();
-    rig.run_for(10 * MINUTE);
-    rig.hand_over(OLD);
-    let read = plan::read_imsi(&rig.profile, SECOND_TAR);
-    for octets in [&[][..], &[0xFF; 8]] {
-        rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, octets), Some(number(OLD)));
-        rig.expect(WriteState::Written);
-        assert_eq!(rig.freed, []);
-    }
-
-    // After silence it does not say that the card is to be written again.
-    let mut rig = silent(second_sent());
-    rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, &[]), Some(number(OLD)));
-    rig.expect(WriteState::Unknown);
 }
 
 fn rig_with_time() -> Rig {
@@ -631,6 +671,21 @@ fn a_claim_is_not_taken_from_another_card_nor_against_the_profile() {
     }
 }
 
+/// R9: the polls of a write read another file.
+#[test]
+fn a_claim_that_comes_during_a_write_is_looked_into_after_it() {
+    let mut rig = sent();
+    claim(&mut rig);
+    fail(&mut rig, 0, Action::Update, [0x69, 0x82]);
+    rig.hand_over(OLD);
+    read_imsi(&mut rig, preset().imsi, Some(OLD));
+    rig.expect_end(1, End::Failed);
+    rig.run_for(2 * MINUTE);
+    assert_eq!(rig.reads(), Some(ReadFile::Iccid));
+    answer_iccid(&mut rig, iccid());
+    assert!(rig.card.binding.is_some());
+}
+
 #[test]
 fn a_supplied_device_needs_no_claim_and_no_eid() {
     let mut rig = rig();
@@ -671,21 +726,6 @@ fn r19_r20_on_site_each_read_brings_the_next_script_and_after_the_reset_the_poll
 #[test]
 fn on_site_a_doubtful_script_is_read_first_and_a_stopped_one_fails() {
     let mut rig = rig();
-/// R9: the polls of a write read another file.
-#[test]
-fn a_claim_that_comes_during_a_write_is_looked_into_after_it() {
-    let mut rig = sent();
-    claim(&mut rig);
-    fail(&mut rig, 0, Action::Update, [0x69, 0x82]);
-    rig.hand_over(OLD);
-    read_imsi(&mut rig, preset().imsi, Some(OLD));
-    rig.expect_end(1, End::Failed);
-    rig.run_for(2 * MINUTE);
-    assert_eq!(rig.reads(), Some(ReadFile::Iccid));
-    answer_iccid(&mut rig, iccid());
-    assert!(rig.card.binding.is_some());
-}
-
     (rig.card.preset, rig.card.current) = (None, None);
     rig.order(1);
     rig.event(Event::Export { id: write_id(1) });

@@ -79,7 +79,7 @@ impl Work<'_> {
                 self.resume_at(step.saturating_add(1));
             }
             Outcome::Failed { command, status, .. }
-                if let Some(place) = script.missing(self.terms.profile, command, status)
+                if let Some(place) = script.missing(self.terms.profile, active.missing, command, status)
                     && let Some(missing) = active.missing.with(place) =>
             {
                 self.go_without(missing, place);

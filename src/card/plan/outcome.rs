@@ -1,7 +1,7 @@
 //! What the response to a planned script says.
 
 use super::{Action, PlannedScript};
-use crate::card::profile::{FileName, Profile};
+use crate::card::profile::{FileName, MissingFiles, Profile};
 use crate::ota::apdu::{Command, StatusWord};
 use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 
@@ -53,16 +53,27 @@ impl PlannedScript {
     }
 
     /// The place among the profile's steps of the optional file that the card does not have, where that is why `command` was
-    /// refused: with the file itself, or a directory on the way to it.
+    /// refused: with the file itself, or a directory on the way to it. Steps that are `left_out` are none of this script's.
     #[must_use]
-    pub fn missing(&self, profile: &Profile, command: usize, status: StatusWord) -> Option<usize> {
+    pub fn missing(
+        &self,
+        profile: &Profile,
+        left_out: MissingFiles,
+        command: usize,
+        status: StatusWord,
+    ) -> Option<usize> {
         let mut rest = self.commands.iter().skip(command);
         let selects = rest.clone().next().is_some_and(|refused| refused.action == Action::Select);
         if !selects || !status.is_file_not_found() {
             return None;
         }
         let update = rest.find(|command| command.action == Action::Update)?;
-        profile.write.steps.iter().position(|step| step.optional && step.file == update.file)
+        let mut steps = profile.write.steps.iter().enumerate();
+        let (place, step) = steps.find(|(place, step)| {
+            let tar = step.tar.unwrap_or(profile.mt.tar);
+            step.file == update.file && tar == self.tar && !left_out.has(*place)
+        })?;
+        step.optional.then_some(place)
     }
 
     fn read(&self, response: ScriptResponse) -> Option<Vec<u8>> {
