@@ -4,8 +4,7 @@ use super::Work;
 use crate::applet::{BindingAck, BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, MissingFiles, Notice, Order,
-    Outstanding, Owed, Payload, Purpose, ReadFile, Refused, Scope, ScriptOctets, Seal, Start, Timers,
-    WriteState,
+    Outstanding, Owed, Payload, Purpose, ReadFile, Refused, ScriptOctets, Seal, Start, Timers, WriteState,
 };
 use crate::identity::{Eid, Msisdn};
 use crate::ota::{Cntr, PorRequest, Spi2, Tar};
@@ -273,10 +272,7 @@ impl Work<'_> {
 
     /// The counter that packets to `tar` share with others.
     pub(super) fn scope(&self, tar: Tar) -> String {
-        match self.terms.profile.mt.scope {
-            Scope::Tar => format!("tar:{tar}"),
-            Scope::Card | Scope::Keyset => self.terms.profile.scope(self.card.kvn),
-        }
+        self.terms.profile.scope_of(self.card.kvn, tar)
     }
 
     /// Issues the next CNTR for a packet to `tar`: higher than any before in whichever scope, so that it names one packet
