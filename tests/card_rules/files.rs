@@ -176,6 +176,28 @@ fn only_a_missing_optional_file_is_left_out() {
     }
 }
 
+/// Which script is open is not known any more once the plan is another one: EF.IMSI decides.
+#[test]
+fn an_unresolved_write_without_an_optional_file_is_settled_by_ef_imsi() {
+    let mut rig = rig();
+    let optional = PROFILE.replace("file = \"msisdn\"", "file = \"msisdn\"\noptional = true");
+    rig.profile = Profile::from_toml(&optional).expect("the profile");
+    rig.order(1);
+    rig.hand_over(OLD);
+    fail(&mut rig, 0, Action::Select, [0x6A, 0x82]);
+    rig.hand_over(OLD);
+    let mut rig = silent(rig);
+    rig.run_for(38 * DAY);
+    rig.expect_end(1, End::Unresolved);
+    assert_eq!(rig.freed, []);
+    rig.order(2);
+    rig.hand_over(OLD);
+    assert_eq!(rig.leg_numbers(), [OLD.to_owned(), new_number()]);
+    read_imsi(&mut rig, preset().imsi, Some(OLD));
+    rig.expect(WriteState::Sealed);
+    assert_eq!((rig.last_seal().tar, rig.freed.as_slice()), (FIRST, &[target(1)][..]));
+}
+
 /// A file that several steps write is left out with each of them, and where one of them is needed, the write stops.
 #[test]
 fn a_missing_file_of_several_steps_is_never_asked_for_without_end() {
@@ -683,6 +705,18 @@ fn a_claim_that_comes_during_a_write_is_looked_into_after_it() {
     rig.run_for(2 * MINUTE);
     assert_eq!(rig.reads(), Some(ReadFile::Iccid));
     answer_iccid(&mut rig, iccid());
+    assert!(rig.card.binding.is_some());
+}
+
+/// R9: a write may have given the card another ICCID than it came with.
+#[test]
+fn an_iccid_that_was_written_proves_the_card_too() {
+    let written: Iccid = "89049032000000000029".parse().expect("an ICCID");
+    let mut rig = rig();
+    rig.card.current.as_mut().expect("a subscription").iccid = Some(written);
+    claim(&mut rig);
+    rig.hand_over(OLD);
+    answer_iccid(&mut rig, written);
     assert!(rig.card.binding.is_some());
 }
 
