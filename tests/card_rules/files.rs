@@ -313,6 +313,17 @@ fn a_failed_script_is_written_where_ef_imsi_is_the_target_all_the_same() {
     rig.expect(WriteState::Written);
 }
 
+/// Where EF.IMSI is never read the write stays open; what the card refused is told all the same.
+#[test]
+fn a_stopped_script_is_told_at_give_up_too() {
+    let mut rig = second_sent();
+    fail(&mut rig, 1, Action::Update, [0x69, 0x82]);
+    rig.run_for(38 * DAY);
+    rig.expect_end(1, End::Unresolved);
+    let reason = rig.ended_because().expect("a reason");
+    assert!(reason.starts_with("EF.LOCI: 6982"), "{reason}");
+}
+
 /// I6: the same PoR again, and one that nobody can read.
 #[test]
 fn i6_a_response_counts_once_and_an_unreadable_one_ends_the_write_after_the_read() {

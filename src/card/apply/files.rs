@@ -116,7 +116,7 @@ impl Work<'_> {
     }
 
     /// File and status word where the active write stopped.
-    fn why_stopped(&mut self) -> String {
+    pub(super) fn why_stopped(&mut self) -> String {
         let failure = self.card.active.as_ref().and_then(|active| active.failure);
         let Some(StepFailure { command, status: Some(status) }) = failure else {
             return "its response cannot be read".to_owned();
