@@ -30,9 +30,9 @@ pub use ids::{CardId, IdError, WriteId};
 pub use owner::{Owner, OwnerError};
 pub use packet::{Answer, Leg, LegState, Notice, Outstanding, Owed, Purpose, ReadFile, Reads, ScriptOctets};
 pub use profile::{
-    BindingPolicy, CpiPlace, Dialect, FileName, FileNameError, Finding, Method, MissingFiles, Mo, Mt, Poll,
-    PollKind, Profile, ProfileError, Scope, Session, Severity, Start, StepValue, StepValueError, Timers,
-    Trust, WriteStep, WriteTerms,
+    BindingPolicy, CpiPlace, Dialect, FileName, FileNameError, Finding, Method, MissingFiles, Mo, Mt,
+    PARTS_MAX, Poll, PollKind, Profile, ProfileError, Scope, Session, Severity, Start, StepValue,
+    StepValueError, Timers, Trust, WriteStep, WriteTerms,
 };
 pub use step::{Bound, Cancellation, Contested, Fact, Payload, Refused, Seal, Step, Submission, WriteChange};
 pub use subscription::Subscription;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::applet::AppletError;
 use crate::card::{Card, Payload, Profile, Seal};
-use crate::ota::{Cpi, Integrity, SplitError, command, split};
-use crate::store::records::{SEALED_PARTS_MAX, SealedParts};
+use crate::ota::{Algorithm, Cpi, Integrity, SplitError, command, split};
+use crate::store::records::SealedParts;
 use crate::vault::{KeyRef, SealRequest, Vault, VaultError};
 
 /// Why a packet could not be made.
@@ -49,14 +49,14 @@ pub(super) async fn render(
         SealRequest { spi1: seal.spi1, spi2: seal.spi2, tar: seal.tar, cntr: seal.cntr, data: &data };
     let key = KeyRef { card: card.id, record: keys, kvn: seal.kvn };
     let packet = vault.seal(key, request).await?;
-    if is_single_des(&packet) && !profile.mt.algorithms.iter().any(|name| name == "des") {
+    if is_single_des(&packet) && !profile.mt.algorithms.contains(&Algorithm::Des) {
         return Err(RenderError::SingleDes { profile: profile.name.clone() });
     }
     // The reference follows the CNTR, so that no two open packets of a card share one.
     let [.., high, low] = seal.cntr.octets();
     let reference = u16::from_be_bytes([high, low]);
     let parts = split(&packet, Cpi::Command, &profile.mt.split_options(reference))?;
-    let limit = usize::from(profile.mt.max_parts).min(SEALED_PARTS_MAX);
+    let limit = usize::from(profile.mt.max_parts);
     if parts.len() > limit {
         return Err(RenderError::Parts { found: parts.len(), limit, profile: profile.name.clone() });
     }
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::card::{CardId, ScriptOctets};
-    use crate::ota::{Algorithm, Cntr, Reference, UserData};
+    use crate::ota::{Cntr, Reference, UserData};
     use crate::vault::{ClearKeySet, MasterKey, SoftwareVault};
     use crate::world::SeededRng;
 

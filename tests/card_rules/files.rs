@@ -176,6 +176,68 @@ fn only_a_missing_optional_file_is_left_out() {
     }
 }
 
+/// Which script is open is not known any more once the plan is another one: EF.IMSI decides.
+#[test]
+fn an_unresolved_write_without_an_optional_file_is_settled_by_ef_imsi() {
+    let mut rig = rig();
+    let optional = PROFILE.replace("file = \"msisdn\"", "file = \"msisdn\"\noptional = true");
+    rig.profile = Profile::from_toml(&optional).expect("the profile");
+    rig.order(1);
+    rig.hand_over(OLD);
+    fail(&mut rig, 0, Action::Select, [0x6A, 0x82]);
+    rig.hand_over(OLD);
+    let mut rig = silent(rig);
+    rig.run_for(38 * DAY);
+    rig.expect_end(1, End::Unresolved);
+    assert_eq!(rig.freed, []);
+    rig.order(2);
+    rig.hand_over(OLD);
+    assert_eq!(rig.leg_numbers(), [OLD.to_owned(), new_number()]);
+    read_imsi(&mut rig, preset().imsi, Some(OLD));
+    rig.expect(WriteState::Sealed);
+    assert_eq!((rig.last_seal().tar, rig.freed.as_slice()), (FIRST, &[target(1)][..]));
+}
+
+/// A file that several steps write is left out with each of them, and where one of them is needed, the write stops.
+#[test]
+fn a_missing_file_of_several_steps_is_never_asked_for_without_end() {
+    let record = |record: u8, tar: &str, optional: bool| {
+        format!(
+            "[[write.step]]\nfile = \"msisdn\"\nrecord = {record}\ntar = \"{tar}\"\noptional = {optional}\nvalue = \"order\"\n"
+        )
+    };
+    let (steps, rest) = PROFILE.split_once("[[write.step]]").expect("steps");
+    let rest = rest.split_once("[[write.step]]").expect("a second step").1;
+    let without = |first: String, second: String| {
+        let mut rig = rig();
+        let text = format!("{steps}{first}{second}[[write.step]]{rest}");
+        rig.profile = Profile::from_toml(&text).expect("the profile");
+        rig.order(1);
+        for _ in 0..2 {
+            rig.hand_over(OLD);
+            match rig.purpose() {
+                Some(Purpose::Write) if rig.last_seal().tar == FIRST => {
+                    let response = ResponseData::Script(ScriptOctets(vec![2, 0x6A, 0x82]));
+                    rig.answer_to(rig.outstanding(), Rsc::OK, response, Some(number(OLD)));
+                }
+                Some(Purpose::Write) => execute(&mut rig, 0, None),
+                _ => {}
+            }
+        }
+        rig
+    };
+    let missing = |rig: &Rig| rig.card.active.as_ref().expect("a write").missing;
+    let rig = without(record(1, "B00011", true), record(2, "B00011", true));
+    assert_eq!((missing(&rig), rig.last_seal().tar), (MissingFiles(0b11), SECOND_TAR));
+    for (first, second) in [(true, false), (false, true)] {
+        let rig = without(record(1, "B00011", first), record(2, "B00011", second));
+        rig.expect(WriteState::Unknown);
+    }
+    // Under another TAR it is there.
+    let rig = without(record(1, "B00010", true), record(2, "B00011", true));
+    assert_eq!((missing(&rig), rig.last_seal().tar), (MissingFiles(0b10), SECOND_TAR));
+}
+
 /// R15, R18: script by script, then in the files, then in effect.
 #[test]
 fn a_write_goes_script_by_script_until_the_new_number_answers() {
@@ -249,6 +311,17 @@ fn a_failed_script_is_written_where_ef_imsi_is_the_target_all_the_same() {
     assert_eq!(rig.facts(), ["card.hint"]);
     read_imsi(&mut rig, target(1).imsi, Some(OLD));
     rig.expect(WriteState::Written);
+}
+
+/// Where EF.IMSI is never read the write stays open; what the card refused is told all the same.
+#[test]
+fn a_stopped_script_is_told_at_give_up_too() {
+    let mut rig = second_sent();
+    fail(&mut rig, 1, Action::Update, [0x69, 0x82]);
+    rig.run_for(38 * DAY);
+    rig.expect_end(1, End::Unresolved);
+    let reason = rig.ended_because().expect("a reason");
+    assert!(reason.starts_with("EF.LOCI: 6982"), "{reason}");
 }
 
 /// I6: the same PoR again, and one that nobody can read.
@@ -458,6 +531,25 @@ fn a_card_that_has_its_old_imsi_back_is_rolled_back() {
     assert_eq!(rig.ended_because(), Some(format!("EF.IMSI holds {}", preset().imsi).as_str()));
 }
 
+/// I7, I10: an answer without the contents of EF.IMSI says nothing of them.
+#[test]
+fn a_read_that_brings_too_few_octets_is_no_roll_back() {
+    let mut rig = written();
+    rig.run_for(10 * MINUTE);
+    rig.hand_over(OLD);
+    let read = plan::read_imsi(&rig.profile, SECOND_TAR);
+    for octets in [&[][..], &[0xFF; 8]] {
+        rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, octets), Some(number(OLD)));
+        rig.expect(WriteState::Written);
+        assert_eq!(rig.freed, []);
+    }
+
+    // After silence it does not say that the card is to be written again.
+    let mut rig = silent(second_sent());
+    rig.answer_to(rig.outstanding(), Rsc::OK, executed(&read, &[]), Some(number(OLD)));
+    rig.expect(WriteState::Unknown);
+}
+
 #[test]
 fn without_any_answer_it_stays_written_until_give_up() {
     let mut rig = written();
@@ -610,6 +702,33 @@ fn a_claim_is_not_taken_from_another_card_nor_against_the_profile() {
         assert!(rig.seals.is_empty() && rig.card.binding.is_none());
         assert!(rig.card.claimed.is_some(), "it may still be supplied or looked at");
     }
+}
+
+/// R9: the polls of a write read another file.
+#[test]
+fn a_claim_that_comes_during_a_write_is_looked_into_after_it() {
+    let mut rig = sent();
+    claim(&mut rig);
+    fail(&mut rig, 0, Action::Update, [0x69, 0x82]);
+    rig.hand_over(OLD);
+    read_imsi(&mut rig, preset().imsi, Some(OLD));
+    rig.expect_end(1, End::Failed);
+    rig.run_for(2 * MINUTE);
+    assert_eq!(rig.reads(), Some(ReadFile::Iccid));
+    answer_iccid(&mut rig, iccid());
+    assert!(rig.card.binding.is_some());
+}
+
+/// R9: a write may have given the card another ICCID than it came with.
+#[test]
+fn an_iccid_that_was_written_proves_the_card_too() {
+    let written: Iccid = "89049032000000000029".parse().expect("an ICCID");
+    let mut rig = rig();
+    rig.card.current.as_mut().expect("a subscription").iccid = Some(written);
+    claim(&mut rig);
+    rig.hand_over(OLD);
+    answer_iccid(&mut rig, written);
+    assert!(rig.card.binding.is_some());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::Work;
 use crate::applet::{BindingAck, BindingResponse, Message, Poll, PollWhat, Refresh, ResultAck, WriteCard};
 use crate::card::{
     Active, Answer, Bearer, COUNTERS_MAX, Counter, End, Leg, LegState, MissingFiles, Notice, Order,
-    Outstanding, Owed, Payload, Purpose, Refused, Scope, ScriptOctets, Seal, Start, Timers, WriteState,
+    Outstanding, Owed, Payload, Purpose, ReadFile, Refused, ScriptOctets, Seal, Start, Timers, WriteState,
 };
 use crate::identity::{Eid, Msisdn};
 use crate::ota::{Cntr, PorRequest, Spi2, Tar};
@@ -186,7 +186,10 @@ impl Work<'_> {
         }
         let question = self.is_rfm().then(|| self.question());
         let tar = question.as_ref().map_or(mt.tar, |(reads, _)| reads.tar);
-        (self.card.ask, self.card.asked_at) = (false, self.now);
+        // Which card it is stands in another file than what became of its write.
+        let proves = question.as_ref().is_none_or(|(reads, _)| reads.file == ReadFile::Iccid);
+        self.card.ask &= !proves && self.may_prove_claim();
+        self.card.asked_at = self.now;
         let Some(cntr) = self.next_cntr(tar) else { return };
         let (reads, payload) = match question {
             Some((reads, script)) => (Some(reads), Payload::Script(script)),
@@ -269,10 +272,7 @@ impl Work<'_> {
 
     /// The counter that packets to `tar` share with others.
     pub(super) fn scope(&self, tar: Tar) -> String {
-        match self.terms.profile.mt.scope {
-            Scope::Tar => format!("tar:{tar}"),
-            Scope::Card | Scope::Keyset => self.terms.profile.scope(self.card.kvn),
-        }
+        self.terms.profile.scope_of(self.card.kvn, tar)
     }
 
     /// Issues the next CNTR for a packet to `tar`: higher than any before in whichever scope, so that it names one packet

@@ -94,7 +94,7 @@ impl Work<'_> {
         }
         let imei = claimed.imei;
         match read {
-            Some(iccid) if Some(iccid) == self.card.iccid => {
+            Some(iccid) if self.may_hold(iccid) => {
                 self.fact("card.hint", format!("EF.ICCID proves the card; imei {imei} stays claimed"));
                 let mo_cntr = self.card.mo.highest;
                 self.report(Report { imei, mo_cntr, tid: None, from: claimed.from }, device);
@@ -104,6 +104,14 @@ impl Work<'_> {
             }
             None => self.fact("binding.suspect", format!("imei {imei} was claimed, EF.ICCID cannot be read")),
         }
+    }
+
+    /// Whether EF.ICCID of the card may have these contents: those it came with, or what a write gave it.
+    fn may_hold(&self, iccid: Iccid) -> bool {
+        let written = self.card.active.iter().map(|active| &active.order.target).chain(&self.card.current);
+        let unsettled = self.card.unsettled.iter().map(|unsettled| &unsettled.target);
+        let written = written.chain(unsettled).filter_map(|target| target.iccid);
+        written.chain(self.card.iccid).any(|known| known == iccid)
     }
 
     /// Whether a claim can be proved by the card's files, and is of use then.

@@ -53,11 +53,12 @@ impl Work<'_> {
         }
         let give_up = self.terms.give_up(deadline);
         if let Some(active) = self.card.active.as_ref().filter(|_| self.now >= give_up) {
-            let reason = match active.refused_in_clear {
-                true => "card_refuses_unauthenticated",
-                false => "no verdict until give-up",
+            let reason = match (active.failure, active.refused_in_clear) {
+                (Some(_), _) => self.why_stopped(),
+                (None, true) => "card_refuses_unauthenticated".to_owned(),
+                (None, false) => "no verdict until give-up".to_owned(),
             };
-            self.end(End::Unresolved, Some(reason.to_owned()));
+            self.end(End::Unresolved, Some(reason));
         }
     }
 

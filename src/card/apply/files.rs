@@ -79,7 +79,7 @@ impl Work<'_> {
                 self.resume_at(step.saturating_add(1));
             }
             Outcome::Failed { command, status, .. }
-                if let Some(place) = script.missing(self.terms.profile, command, status)
+                if let Some(place) = script.missing(self.terms.profile, active.missing, command, status)
                     && let Some(missing) = active.missing.with(place) =>
             {
                 self.go_without(missing, place);
@@ -116,7 +116,7 @@ impl Work<'_> {
     }
 
     /// File and status word where the active write stopped.
-    fn why_stopped(&mut self) -> String {
+    pub(super) fn why_stopped(&mut self) -> String {
         let failure = self.card.active.as_ref().and_then(|active| active.failure);
         let Some(StepFailure { command, status: Some(status) }) = failure else {
             return "its response cannot be read".to_owned();

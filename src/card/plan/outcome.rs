@@ -1,8 +1,8 @@
 //! What the response to a planned script says.
 
 use super::{Action, PlannedScript};
-use crate::card::profile::{FileName, Profile};
-use crate::ota::apdu::StatusWord;
+use crate::card::profile::{FileName, MissingFiles, Profile};
+use crate::ota::apdu::{Command, StatusWord};
 use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 
 /// What became of a script.
@@ -10,7 +10,7 @@ use crate::ota::script::{ScriptResponse, Verdict, decode_response};
 pub enum Outcome {
     /// Every command was executed.
     Complete {
-        /// What the last command read, where it reads.
+        /// What the last command read, where it reads and the card has sent as much as was asked for.
         read: Option<Vec<u8>>,
     },
     /// A command was refused, and none after it was executed.
@@ -53,20 +53,33 @@ impl PlannedScript {
     }
 
     /// The place among the profile's steps of the optional file that the card does not have, where that is why `command` was
-    /// refused: with the file itself, or a directory on the way to it.
+    /// refused: with the file itself, or a directory on the way to it. Steps that are `left_out` are none of this script's.
     #[must_use]
-    pub fn missing(&self, profile: &Profile, command: usize, status: StatusWord) -> Option<usize> {
+    pub fn missing(
+        &self,
+        profile: &Profile,
+        left_out: MissingFiles,
+        command: usize,
+        status: StatusWord,
+    ) -> Option<usize> {
         let mut rest = self.commands.iter().skip(command);
         let selects = rest.clone().next().is_some_and(|refused| refused.action == Action::Select);
         if !selects || !status.is_file_not_found() {
             return None;
         }
         let update = rest.find(|command| command.action == Action::Update)?;
-        profile.write.steps.iter().position(|step| step.optional && step.file == update.file)
+        let mut steps = profile.write.steps.iter().enumerate();
+        let (place, step) = steps.find(|(place, step)| {
+            let tar = step.tar.unwrap_or(profile.mt.tar);
+            step.file == update.file && tar == self.tar && !left_out.has(*place)
+        })?;
+        step.optional.then_some(place)
     }
 
     fn read(&self, response: ScriptResponse) -> Option<Vec<u8>> {
-        let reads = self.commands.last().is_some_and(|last| last.action == Action::Read);
-        response.responses.into_iter().last().filter(|_| reads).map(|last| last.data)
+        let last = self.commands.last().filter(|last| last.action == Action::Read)?;
+        let asked = Command::parse(&last.apdu).ok()?.expected;
+        let data = response.responses.into_iter().last()?.data;
+        (data.len() == asked).then_some(data)
     }
 }

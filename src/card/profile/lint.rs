@@ -10,7 +10,7 @@ use crate::card::subscription::Subscription;
 use crate::ota::apdu::{Command, instruction};
 use crate::ota::ef::Ef;
 use crate::ota::script::Format;
-use crate::ota::{CounterMode, Integrity, PorRequest, Tar};
+use crate::ota::{Algorithm, CounterMode, Integrity, PorRequest, Tar};
 
 /// Parts that most cards join (TS 31.115 sets no limit).
 const PARTS_COMMON: u8 = 5;
@@ -78,7 +78,7 @@ impl Profile {
         if !mt.spi1.ciphered() {
             findings.warning("mt.spi1", "not ciphered: whoever sees the SMS reads the subscription");
         }
-        if mt.algorithms.iter().any(|name| name == "des") {
+        if mt.algorithms.contains(&Algorithm::Des) {
             findings.warning(
                 "mt.algorithms",
                 "single DES: its key is found from one response of a card within minutes. Only for cards that have no other",

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub use file::{FileName, FileNameError};
 pub use lint::{Finding, Severity};
 pub use mo::{Dialect, Mo};
-pub use mt::{CpiPlace, Mt, Scope, Start};
+pub use mt::{CpiPlace, Mt, PARTS_MAX, Scope, Start};
 pub use timers::Timers;
 pub use write::{MissingFiles, Session, StepValue, StepValueError, WriteStep, WriteTerms};
 

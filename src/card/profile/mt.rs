@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::octets::{spi1, spi2, tar};
+use super::octets::{algorithms, spi1, spi2, tar};
 use super::{Wrong, wrong};
-use crate::ota::{CounterMode, CpiPosition, PorRequest, Reference, Spi1, Spi2, SplitOptions, Tar};
+use crate::ota::{Algorithm, CounterMode, CpiPosition, PorRequest, Reference, Spi1, Spi2, SplitOptions, Tar};
 
-/// The names that `algorithms` may hold.
-const ALGORITHMS: [&str; 4] = ["aes", "3des2", "3des3", "des"];
+/// Most short messages of one packet: what is stored of a card is bounded, and its parts are kept until they are answered.
+pub const PARTS_MAX: u8 = 16;
 
 /// Packets to the card (`[mt]`).
 #[derive(Debug, Clone, Deserialize)]
@@ -33,9 +33,10 @@ pub struct Mt {
     /// SPI2 of packets relayed on site.
     #[serde(deserialize_with = "spi2")]
     pub spi2_relay: Spi2,
-    /// Algorithms that key sets of such cards may have: `aes`, `3des2`, `3des3`, `des`.
-    pub algorithms: Vec<String>,
-    /// Most short messages one packet may take.
+    /// Algorithms that key sets of such cards may have.
+    #[serde(deserialize_with = "algorithms")]
+    pub algorithms: Vec<Algorithm>,
+    /// Most short messages one packet may take, 1 to [`PARTS_MAX`].
     pub max_parts: u8,
     /// Where the command packet identifier stands in the first part.
     pub cpi: CpiPlace,
@@ -107,11 +108,11 @@ impl Mt {
         if self.ref_bits != 8 && self.ref_bits != 16 {
             return Err(wrong("mt.ref_bits", "8 or 16"));
         }
-        if self.max_parts == 0 {
-            return Err(wrong("mt.max_parts", "1 to 255"));
+        if !(1..=PARTS_MAX).contains(&self.max_parts) {
+            return Err(wrong("mt.max_parts", format!("1 to {PARTS_MAX}, found {}", self.max_parts)));
         }
-        if self.algorithms.is_empty() || self.algorithms.iter().any(|name| !ALGORITHMS.contains(&&**name)) {
-            return Err(wrong("mt.algorithms", format!("one or more of {}", ALGORITHMS.join(", "))));
+        if self.algorithms.is_empty() {
+            return Err(wrong("mt.algorithms", "one or more"));
         }
         Ok(())
     }

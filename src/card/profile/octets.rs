@@ -1,9 +1,9 @@
-//! Octets written as hexadecimal text.
+//! Values written as text: octets in hexadecimal digits, and names.
 
 use serde::{Deserialize, Deserializer, de};
 
 use crate::applet::Refresh;
-use crate::ota::{Spi1, Spi2, Tar};
+use crate::ota::{Algorithm, Spi1, Spi2, Tar};
 
 fn hex_octets<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -32,6 +32,12 @@ pub(super) fn spi1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spi1, D
 
 pub(super) fn spi2<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spi2, D::Error> {
     octet(deserializer).map(Spi2)
+}
+
+/// The names of algorithms.
+pub(super) fn algorithms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Algorithm>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    names.iter().map(|name| name.parse().map_err(de::Error::custom)).collect()
 }
 
 /// `"none"`, or the qualifier of a REFRESH.

@@ -60,17 +60,16 @@ impl Reading<'_> {
         }
         let allowed = profile.map(|profile| profile.mt.algorithms.as_slice()).unwrap_or_default();
         let only = match allowed {
-            [only] => only.parse().ok(),
+            [only] => Some(*only),
             _ => None,
         };
         let Some(algorithm) = said.or(self.terms.algorithm).or(only) else {
             self.required(line, Column::Alg, "aes, 3des2, 3des3 or des");
             return None;
         };
-        let is_allowed = allowed.iter().any(|name| name.parse() == Ok(algorithm));
-        if let Some(profile) = profile.filter(|_| !is_allowed) {
-            let expected =
-                format!("expected what the profile {} allows: {}", profile.name, allowed.join(", "));
+        if let Some(profile) = profile.filter(|_| !allowed.contains(&algorithm)) {
+            let names: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+            let expected = format!("expected what the profile {} allows: {}", profile.name, names.join(", "));
             self.errors.add(line.number, Column::Alg, expected);
             return None;
         }

@@ -4,9 +4,10 @@ use prost::Message as _;
 
 use super::RecordError;
 use super::reader::Reader;
+use crate::card::PARTS_MAX;
 
 /// Most parts of one packet.
-pub const SEALED_PARTS_MAX: usize = 16;
+pub const SEALED_PARTS_MAX: usize = PARTS_MAX as usize;
 
 /// Most octets of one part: what a short message's length octet can say.
 pub const SEALED_PART_OCTETS_MAX: usize = 255;
